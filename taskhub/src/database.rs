@@ -1,0 +1,112 @@
+//! PostgreSQL: the pool, the embedded migrations, and whether a schema is the one this program knows.
+
+use std::{str::FromStr, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    migrate::{Migrate, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// Every migration there is, embedded in the program.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// The longest wait for a free connection; then the request is shed.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Ends a statement before the request that waits for it is given up.
+const STATEMENT_TIMEOUT: &str = "20s";
+
+/// How to connect, with the server's own deadlines set on every connection.
+///
+/// # Errors
+/// Where `url` is not a PostgreSQL URL; the message does not repeat it.
+pub fn connect_options(url: &SecretString, application: &str) -> anyhow::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url.expose_secret())
+        .map_err(|_| anyhow::anyhow!("DATABASE_URL is not a PostgreSQL URL"))?;
+    Ok(options.application_name(application).options([
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "30s"),
+        ("client_connection_check_interval", "2s"),
+        ("timezone", "UTC"),
+    ]))
+}
+
+/// A pool that connects when it is first used.
+pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .max_lifetime(Duration::from_secs(600))
+        .connect_lazy_with(options)
+}
+
+/// Brings the schema up to date and gives the versions that were applied. Two at once: one works,
+/// the other waits for its advisory lock and finds nothing to do.
+///
+/// # Errors
+/// Where the database cannot be reached, a migration fails (its name is in the message), or the
+/// database holds a migration that this program does not know.
+pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<Vec<i64>> {
+    // A migration may take longer than a request may.
+    let options = options
+        .clone()
+        .options([("statement_timeout", "0"), ("lock_timeout", "0")]);
+    let mut db = PgConnection::connect_with(&options).await?;
+    db.lock().await?;
+    let before = applied(&mut db).await?;
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    // The lock is held already, so that `before` is what this run found.
+    migrator.set_locking(false);
+    migrator.run(&mut db).await?;
+    db.unlock().await?;
+    db.close().await?;
+    Ok(MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .filter(|version| !before.contains(version))
+        .collect())
+}
+
+/// How a database's schema relates to this program.
+#[derive(Debug, PartialEq)]
+pub enum Schema {
+    Current,
+    /// Migrations are missing: these versions.
+    Older(Vec<i64>),
+    /// It holds versions that this program does not know.
+    Unknown(Vec<i64>),
+}
+
+/// Compares the schema with the embedded migrations, without changing anything.
+///
+/// # Errors
+/// Where the database cannot be reached.
+pub async fn schema(db: &mut PgConnection) -> anyhow::Result<Schema> {
+    let applied = applied(db).await?;
+    let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    let missing: Vec<i64> = known.iter().copied().filter(|v| !applied.contains(v)).collect();
+    let unknown: Vec<i64> = applied.into_iter().filter(|v| !known.contains(v)).collect();
+    Ok(if !unknown.is_empty() {
+        Schema::Unknown(unknown)
+    } else if missing.is_empty() {
+        Schema::Current
+    } else {
+        Schema::Older(missing)
+    })
+}
+
+/// The versions the database has, oldest first; none where it was never migrated.
+async fn applied(db: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
+    let exists = sqlx::query_scalar!(r#"select to_regclass('_sqlx_migrations') is not null as "exists!""#)
+        .fetch_one(&mut *db)
+        .await?;
+    if !exists {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("select version from _sqlx_migrations where success order by version")
+        .fetch_all(db)
+        .await
+}

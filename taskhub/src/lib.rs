@@ -1,0 +1,14 @@
+//! The application: its facts, its rules and its settings.
+//!
+//! It knows nothing of HTTP and of processes. `taskhub-api` and `taskhub-worker` are its two doors;
+//! each receives what it needs as a value, and only a `main.rs` builds pools and clients.
+
+pub mod changes;
+pub mod database;
+pub mod error;
+pub mod idempotency;
+pub mod jobs;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use error::{Error, Refusal, Result, Violation};

@@ -1,0 +1,109 @@
+//! Throw-away databases for the tests of every crate, on the server that `cargo xtask test` starts.
+
+use std::str::FromStr;
+
+use secrecy::SecretString;
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+use crate::database;
+
+/// A migrated database of one test's own. It goes away with the server.
+#[derive(Debug)]
+pub struct Database {
+    pub url: SecretString,
+    pub pool: PgPool,
+}
+
+impl Database {
+    /// Copies a template that the first test to come migrates.
+    ///
+    /// # Panics
+    /// Where `TEST_DATABASE_URL`, the maintenance database of a server that may be littered, is not
+    /// set or does not answer.
+    pub async fn create() -> Self {
+        let maintenance = variable("TEST_DATABASE_URL");
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let template = template(&maintenance).await;
+        execute(&maintenance, &format!("create database {name} template {template}")).await;
+        let url = with_database(&maintenance, &name);
+        let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
+        Self {
+            pool: database::pool(options, 10),
+            url,
+        }
+    }
+
+    /// A database without any table.
+    ///
+    /// # Panics
+    /// As [`Database::create`].
+    pub async fn create_empty() -> Self {
+        let maintenance = variable("TEST_DATABASE_URL");
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        execute(&maintenance, &format!("create database {name}")).await;
+        let url = with_database(&maintenance, &name);
+        let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
+        Self {
+            pool: database::pool(options, 10),
+            url,
+        }
+    }
+}
+
+/// The name of the migrated template, named for the migrations it holds.
+async fn template(maintenance: &str) -> String {
+    let checksum = database::MIGRATIONS
+        .iter()
+        .flat_map(|migration| migration.checksum.iter())
+        .fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    let name = format!("template_{checksum:016x}");
+    let mut db = connect(maintenance).await;
+    sqlx::query("select pg_advisory_lock(7283)")
+        .execute(&mut db)
+        .await
+        .expect("the template's lock");
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(&name)
+        .fetch_one(&mut db)
+        .await
+        .expect("a list of databases");
+    if !exists {
+        // Migrated under another name, so that a run cut short leaves no half template.
+        let draft = format!("draft_{}", Uuid::now_v7().simple());
+        execute(maintenance, &format!("create database {draft}")).await;
+        let url = with_database(maintenance, &draft);
+        let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
+        database::migrate(&options).await.expect("a migrated template");
+        execute(maintenance, &format!("alter database {draft} rename to {name}")).await;
+    }
+    db.close().await.expect("a connection that closes");
+    name
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the test servers are is no setting of the programs")]
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`"))
+}
+
+fn with_database(maintenance: &str, name: &str) -> SecretString {
+    let mut url = url::Url::parse(maintenance).expect("a PostgreSQL URL");
+    url.set_path(name);
+    String::from(url).into()
+}
+
+async fn connect(url: &str) -> PgConnection {
+    let options = PgConnectOptions::from_str(url).expect("a PostgreSQL URL");
+    PgConnection::connect_with(&options)
+        .await
+        .expect("the test server answers")
+}
+
+async fn execute(url: &str, statement: &str) {
+    let mut db = connect(url).await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
+        .execute(&mut db)
+        .await
+        .expect("a statement about a test database");
+    db.close().await.expect("a connection that closes");
+}
