@@ -12,7 +12,10 @@ create table job (
     priority smallint not null default 100,
     -- For fair sharing; null where the job concerns no workspace.
     workspace_id uuid,
+    -- At most one job of a key is ready or running, and of a key that is unique for ever at most one
+    -- exists: its row stays, finished or not, and stands for every later wish for the same.
     unique_key text,
+    unique_forever boolean not null default false,
     order_key text,
     state text not null default 'ready'
         constraint job_state_check check (state in ('ready', 'running', 'done', 'dead', 'cancelled')),
@@ -39,7 +42,8 @@ create table job (
 
 create index job_ready_idx on job (queue, priority, run_at, id) where state = 'ready';
 create index job_lease_idx on job (lease_until) where state = 'running';
-create unique index job_unique_key_key on job (unique_key) where state in ('ready', 'running');
+create index job_dead_idx on job (finished_at) where state = 'dead';
+create unique index job_unique_key_key on job (unique_key) where state in ('ready', 'running') or unique_forever;
 
 -- How each attempt ended.
 create table job_log (
@@ -49,15 +53,12 @@ create table job_log (
     outcome text not null
         constraint job_log_outcome_check
         check (outcome in ('succeeded', 'failed', 'lost', 'dead', 'cancelled', 'replayed')),
-    -- Remembers a finished job's uniqueness after `job_unique_key_key` has let go of it.
-    unique_key text,
     worker_id text,
     error text,
     at timestamptz not null default now()
 );
 
 create index job_log_job_id_idx on job_log (job_id);
-create index job_log_unique_key_idx on job_log (unique_key) where outcome = 'succeeded';
 
 -- What runs by the clock. Moving a slot on and inserting its job are one transaction.
 create table periodic (

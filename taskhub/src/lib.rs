@@ -8,6 +8,7 @@ pub mod database;
 pub mod error;
 pub mod idempotency;
 pub mod jobs;
+pub mod queue;
 #[cfg(feature = "testing")]
 pub mod testing;
 
