@@ -25,12 +25,22 @@ create table change (
 create index change_entity_idx on change (entity_id, seq);
 
 -- The columns that differ between two rows, in the order of their names. What every change of the
--- row moves says nothing, so it is left out.
+-- row moves says nothing, so it is left out. Before its creation a row was null throughout.
 create function changed_fields(before jsonb, after jsonb) returns text[]
 language sql immutable parallel safe
 return (
     select coalesce(array_agg(key order by key), '{}')
     from jsonb_each(after) as new (key, value)
-    where new.value is distinct from before -> new.key
-      and new.key not in ('version', 'seq', 'updated_at', 'due_key', 'search')
+    where new.value is distinct from coalesce(before -> new.key, 'null')
+      and new.key not in ('version', 'seq', 'updated_at')
+);
+
+-- Where a new thing stands among its like: after everything older, without a look-up. The number of
+-- its change in base 36, zero-padded to eight digits so that it sorts as text, and a middle digit so
+-- that there is room on both sides.
+create function first_position(seq bigint) returns text
+language sql immutable parallel safe
+return (
+    select string_agg(substr('0123456789abcdefghijklmnopqrstuvwxyz', (seq / (36 ^ digit)::bigint % 36)::integer + 1, 1), '' order by digit desc) || 'i'
+    from generate_series(0, 7) as digits (digit)
 );

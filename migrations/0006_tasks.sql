@@ -23,7 +23,7 @@ create table task (
     start_time_zone text,
     labels text[] not null default '{}' constraint task_labels_check check (cardinality(labels) <= 50),
     -- A fraction written in base 36, compared byte by byte, so that there is always room between two.
-    -- A new task takes the number of its change, zero-padded, which puts it last without a look-up.
+    -- A new task takes `first_position` of the number of its change.
     position text not null collate "C",
     version bigint not null default 1,
     -- The newest row of `change` about this task.
@@ -34,16 +34,13 @@ create table task (
     updated_at timestamptz not null default now(),
     completed_at timestamptz,
     deleted_at timestamptz,
-    -- One order for all three forms of a due time. A day and a wall-clock time count as UTC here.
-    due_key timestamp generated always as
-        (coalesce(due_local, due_date::timestamp, due_at at time zone 'UTC')) stored,
-    search tsvector generated always as
-        (setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', description), 'B')) stored,
     constraint task_project_fkey foreign key (workspace_id, project_id)
         references project (workspace_id, id) on delete cascade,
-    constraint task_parent_fkey foreign key (workspace_id, parent_id)
-        references task (workspace_id, id) on delete cascade,
-    constraint task_workspace_key unique (workspace_id, id),
+    -- A subtask lives in its parent's project.
+    constraint task_parent_fkey foreign key (workspace_id, project_id, parent_id)
+        references task (workspace_id, project_id, id) on delete cascade,
+    constraint task_project_key unique (workspace_id, project_id, id),
+    constraint task_parent_check check (parent_id <> id),
     constraint task_due_check check (num_nonnulls(due_date, due_local, due_at) <= 1),
     constraint task_due_time_zone_check check ((due_at is null) = (due_time_zone is null)),
     constraint task_start_check check (num_nonnulls(start_date, start_local, start_at) <= 1),
@@ -51,11 +48,22 @@ create table task (
     constraint task_completed_check check ((status = 'done') = (completed_at is not null))
 );
 
--- One for each order a list can have; `id` makes each of them total.
+-- One order for all three forms of a due time: a day and a wall-clock time count as UTC, and what is
+-- never due comes last.
+create function due_order(due_date date, due_local timestamp, due_at timestamptz) returns timestamp
+language sql immutable parallel safe
+return coalesce(due_local, due_date::timestamp, due_at at time zone 'UTC', 'infinity');
+
+create function task_words(title text, description text) returns tsvector
+language sql immutable parallel safe
+return to_tsvector('simple', title) || to_tsvector('simple', description);
+
+-- One for each order that a list is commonly read in; `id` makes each of them total.
 create index task_created_idx on task (workspace_id, created_at, id) where deleted_at is null;
 create index task_updated_idx on task (workspace_id, updated_at, id) where deleted_at is null;
-create index task_due_idx on task (workspace_id, due_key, id) where deleted_at is null;
+create index task_due_idx on task (workspace_id, due_order(due_date, due_local, due_at), id) where deleted_at is null;
 create index task_position_idx on task (workspace_id, position, id) where deleted_at is null;
 create index task_project_idx on task (workspace_id, project_id, position, id) where deleted_at is null;
+create index task_parent_idx on task (parent_id) where parent_id is not null;
 create index task_labels_idx on task using gin (labels) where deleted_at is null;
-create index task_search_idx on task using gin (search) where deleted_at is null;
+create index task_words_idx on task using gin (task_words(title, description)) where deleted_at is null;

@@ -9,6 +9,7 @@ pub mod error;
 pub mod idempotency;
 pub mod jobs;
 pub mod queue;
+pub mod projects;
 #[cfg(feature = "testing")]
 pub mod testing;
 
