@@ -121,6 +121,23 @@ pub async fn enqueue_in(db: &mut PgConnection, job: &Job, delay: Duration) -> Re
     Ok(public_id)
 }
 
+/// Calls off the job equal to `job` that still waits, if there is one.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn cancel(db: &mut PgConnection, job: &Job) -> Result<()> {
+    sqlx::query!(
+        "
+        update job set state = 'cancelled', finished_at = now()
+        where unique_key = $1 and state = 'ready'
+        ",
+        job.unique_key(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,9 +8,14 @@ pub mod database;
 pub mod error;
 pub mod idempotency;
 pub mod jobs;
-pub mod queue;
+pub mod passwords;
 pub mod projects;
+pub mod queue;
+pub mod scopes;
+pub mod sessions;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tokens;
+pub mod users;
 
 pub use error::{Error, Refusal, Result, Violation};

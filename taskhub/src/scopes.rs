@@ -1,0 +1,141 @@
+//! What a token lets its bearer do (RFC 6749, section 3.3).
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use crate::{Error, Result};
+
+/// One right. Rights follow resources, never single operations.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Scope {
+    AccountRead,
+    AccountWrite,
+    ProjectsRead,
+    ProjectsWrite,
+    TasksRead,
+    TasksWrite,
+}
+
+impl Scope {
+    /// Every right there is, in the order of their names.
+    pub const ALL: [Self; 6] = [
+        Self::AccountRead,
+        Self::AccountWrite,
+        Self::ProjectsRead,
+        Self::ProjectsWrite,
+        Self::TasksRead,
+        Self::TasksWrite,
+    ];
+
+    /// As it stands in tokens and in the documentation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AccountRead => "account:read",
+            Self::AccountWrite => "account:write",
+            Self::ProjectsRead => "projects:read",
+            Self::ProjectsWrite => "projects:write",
+            Self::TasksRead => "tasks:read",
+            Self::TasksWrite => "tasks:write",
+        }
+    }
+
+    /// The right that includes this one: who may write may read.
+    fn included_in(self) -> Option<Self> {
+        match self {
+            Self::AccountRead => Some(Self::AccountWrite),
+            Self::ProjectsRead => Some(Self::ProjectsWrite),
+            Self::TasksRead => Some(Self::TasksWrite),
+            Self::AccountWrite | Self::ProjectsWrite | Self::TasksWrite => None,
+        }
+    }
+}
+
+/// The rights of one token; written as their names with spaces between.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Scopes(BTreeSet<Scope>);
+
+impl Scopes {
+    /// Everything that a person may do with their own account.
+    pub fn all() -> Self {
+        Self(Scope::ALL.into())
+    }
+
+    /// Whether `scope` is among them, by itself or within another.
+    pub fn allow(&self, scope: Scope) -> bool {
+        self.0.contains(&scope)
+            || scope
+                .included_in()
+                .is_some_and(|wider| self.0.contains(&wider))
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scope) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(scope.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Scopes {
+    type Err = Error;
+
+    /// # Errors
+    /// [`Error::Invalid`] at `/scope` where a name is unknown or there is none at all.
+    fn from_str(names: &str) -> Result<Self> {
+        let scopes: BTreeSet<Scope> = names
+            .split_whitespace()
+            .map(|name| Scope::ALL.into_iter().find(|scope| scope.name() == name))
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::invalid("/scope", "unknown-scope", known()))?;
+        if scopes.is_empty() {
+            return Err(Error::invalid("/scope", "too-short", known()));
+        }
+        Ok(Self(scopes))
+    }
+}
+
+fn known() -> String {
+    format!(
+        "must name one or more of: {}",
+        Scope::ALL.map(Scope::name).join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_write_may_read_but_not_elsewhere() {
+        let scopes: Scopes = "tasks:write".parse().unwrap();
+        assert!(scopes.allow(Scope::TasksRead));
+        assert!(scopes.allow(Scope::TasksWrite));
+        assert!(!scopes.allow(Scope::ProjectsRead));
+        let scopes: Scopes = "tasks:read".parse().unwrap();
+        assert!(!scopes.allow(Scope::TasksWrite));
+    }
+
+    #[test]
+    fn scopes_are_written_as_they_are_read() {
+        assert_eq!(
+            Scopes::all().to_string().parse::<Scopes>().unwrap(),
+            Scopes::all()
+        );
+        let scopes: Scopes = " tasks:read account:read tasks:read ".parse().unwrap();
+        assert_eq!(scopes.to_string(), "account:read tasks:read");
+    }
+
+    #[test]
+    fn an_unknown_scope_or_none_is_refused() {
+        for names in ["", "  ", "tasks", "tasks:read admin", "TASKS:READ"] {
+            assert!(
+                matches!(names.parse::<Scopes>(), Err(Error::Invalid(_))),
+                "{names}"
+            );
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Signed-in devices (tables `session` and `refresh_token`): how they begin, go on and end, and whom an
+//! access token stands for.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{
+    Error, Refusal, Result,
+    passwords::Hasher,
+    scopes::Scopes,
+    tokens::{Claims, Keys, RefreshToken},
+    users::{self, Authenticated},
+};
+
+/// For how long an exchanged refresh token still gives its successor, so that a client whose answer got
+/// lost, or that refreshed twice at once, is not signed out.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// After which even a session in daily use ends (ASVS 10.4.8).
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// In characters; the rest of a longer one is cut off.
+const MAX_USER_AGENT_LENGTH: usize = 300;
+
+/// A signed-in device, as its owner sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub id: Uuid,
+    pub user_agent: Option<String>,
+    /// Names with spaces between.
+    pub scope: String,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What someone who signs in shows.
+#[derive(Debug)]
+pub struct Login {
+    pub username: String,
+    pub password: SecretString,
+    /// What the session may do.
+    pub scopes: Scopes,
+    pub user_agent: Option<String>,
+}
+
+/// A pair of tokens, told once.
+#[derive(Debug)]
+pub struct Grant {
+    pub session_id: Uuid,
+    pub access_token: SecretString,
+    pub access_token_expires_in: Duration,
+    pub refresh_token: SecretString,
+    pub refresh_token_expires_in: Duration,
+    pub scopes: Scopes,
+}
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub user_id: Uuid,
+    pub username: String,
+    pub session_id: Uuid,
+    pub time_zone: Tz,
+    pub scopes: Scopes,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EndReason {
+    Logout,
+    Revoked,
+    PasswordChanged,
+    RefreshTokenReused,
+    AccountDeleted,
+}
+
+impl EndReason {
+    /// As it is stored.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Revoked => "revoked",
+            Self::PasswordChanged => "password_changed",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::AccountDeleted => "account_deleted",
+        }
+    }
+}
+
+/// Signs someone in. An account that waits for its erasure is kept after all.
+///
+/// # Errors
+/// [`Error::InvalidLogin`], and [`Error::Busy`] where too many passwords are being checked.
+pub async fn start(db: &PgPool, hasher: &Hasher, keys: &Keys, login: &Login) -> Result<Grant> {
+    // Another sign-in may store the password's hash anew in between.
+    for _ in 0..3 {
+        let account = users::authenticate(db, hasher, &login.username, &login.password).await?;
+        if let Some(grant) = open(db, keys, &account, login).await? {
+            tracing::info!(user_id = %account.user_id, session_id = %grant.session_id, "signed in");
+            return Ok(grant);
+        }
+    }
+    Err(Error::InvalidLogin)
+}
+
+/// The session itself; none where the password checked is no longer the account's.
+async fn open(
+    db: &PgPool,
+    keys: &Keys,
+    account: &Authenticated,
+    login: &Login,
+) -> Result<Option<Grant>> {
+    let mut transaction = db.begin().await?;
+    // The lock makes a change of password end this session too, or prevent it.
+    let unchanged = sqlx::query_scalar!(
+        r#"
+        select deleted_at is not null as "deleted!" from user_account
+        where id = $1 and password_hash = $2
+        for no key update
+        "#,
+        account.user_id,
+        account.password_hash,
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(deleted) = unchanged else {
+        return Ok(None);
+    };
+    if deleted {
+        users::keep(&mut transaction, account.user_id).await?;
+    }
+    let session_id = Uuid::now_v7();
+    let refresh_token = RefreshToken::random()?;
+    let lifetime = keys.lifetimes.refresh_token.min(LONGEST);
+    sqlx::query!(
+        "
+        with session as (
+            insert into session (id, user_id, scope, user_agent, expires_at)
+            values ($1, $2, $3, $4, now() + make_interval(secs => $5))
+        )
+        insert into refresh_token (hash, session_id, generation) values ($6, $1, 0)
+        ",
+        session_id,
+        account.user_id,
+        login.scopes.to_string(),
+        login.user_agent.as_deref().map(shorten),
+        lifetime.as_secs_f64(),
+        &refresh_token.hash()[..],
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(Some(Grant {
+        session_id,
+        access_token: keys.access_token(&account.username, session_id, &login.scopes)?,
+        access_token_expires_in: keys.lifetimes.access_token,
+        refresh_token: refresh_token.into_secret(),
+        refresh_token_expires_in: lifetime,
+        scopes: login.scopes.clone(),
+    }))
+}
+
+/// Exchanges a refresh token for the next pair.
+///
+/// A token that was exchanged within the last minute gives the same next one, as long as that was not
+/// used in turn. Any other second use means that the token was stolen, by whoever used it first or now:
+/// the session ends.
+///
+/// # Errors
+/// [`Error::InvalidToken`] where it is none of ours, [`Error::ExpiredToken`], and [`Error::RevokedToken`]
+/// where the session has ended, now or before.
+pub async fn refresh(db: &PgPool, keys: &Keys, token: &SecretString) -> Result<Grant> {
+    let hash = RefreshToken::parse(token)?.hash();
+    let mut transaction = db.begin().await?;
+    // The lock comes by itself and first: what follows must see what the previous holder did.
+    let session = sqlx::query!(
+        r#"
+        select session.id, session.user_id, session.scope, user_account.username,
+            session.ended_at is not null as "ended!", session.expires_at <= now() as "expired!"
+        from session join user_account on user_account.id = session.user_id
+        where session.id = (select session_id from refresh_token where hash = $1)
+        for update of session
+        "#,
+        &hash[..],
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::InvalidToken)?;
+    if session.ended {
+        return Err(Error::RevokedToken);
+    }
+    if session.expired {
+        return Err(Error::ExpiredToken);
+    }
+    let Some(next) = exchange(&mut transaction, keys, session.id, &hash).await? else {
+        end_one(&mut transaction, session.id, EndReason::RefreshTokenReused).await?;
+        // The end of the session is the one effect of this failure.
+        transaction.commit().await?;
+        tracing::warn!(user_id = %session.user_id, session_id = %session.id, "a refresh token was used twice, its session ended");
+        return Err(Error::RevokedToken);
+    };
+    let lifetime = prolong(&mut transaction, keys, session.id).await?;
+    transaction.commit().await?;
+    let scopes: Scopes = session.scope.parse()?;
+    Ok(Grant {
+        session_id: session.id,
+        access_token: keys.access_token(&session.username, session.id, &scopes)?,
+        access_token_expires_in: keys.lifetimes.access_token,
+        refresh_token: next.into_secret(),
+        refresh_token_expires_in: lifetime,
+        scopes,
+    })
+}
+
+/// The token that follows; none where the one shown must not be used any more. Needs the session's lock.
+async fn exchange(
+    db: &mut PgConnection,
+    keys: &Keys,
+    session_id: Uuid,
+    hash: &[u8],
+) -> Result<Option<RefreshToken>> {
+    let token = sqlx::query!(
+        r#"
+        select shown.generation, next.hash as "next_hash?",
+            shown.used_at > now() - make_interval(secs => $2) and next.used_at is null as "again"
+        from refresh_token as shown
+        left join refresh_token as next
+            on next.session_id = shown.session_id and next.generation = shown.generation + 1
+        where shown.hash = $1
+        "#,
+        hash,
+        GRACE.as_secs_f64(),
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let generation = token.generation + 1;
+    let mut following = keys.following(session_id, generation, hash);
+    if let Some(next_hash) = token.next_hash {
+        return Ok(following.find(|next| token.again == Some(true) && next.hash()[..] == next_hash));
+    }
+    let Some(next) = following.next() else {
+        return Ok(None);
+    };
+    sqlx::query!(
+        "
+        with shown as (update refresh_token set used_at = now() where hash = $1)
+        insert into refresh_token (hash, session_id, generation) values ($2, $3, $4)
+        ",
+        hash,
+        &next.hash()[..],
+        session_id,
+        generation,
+    )
+    .execute(db)
+    .await?;
+    Ok(Some(next))
+}
+
+/// Moves the end of a session on and tells how far it is away.
+async fn prolong(db: &mut PgConnection, keys: &Keys, session_id: Uuid) -> Result<Duration> {
+    let seconds = sqlx::query_scalar!(
+        r#"
+        update session set
+            last_used_at = now(),
+            expires_at = least(now() + make_interval(secs => $2), created_at + make_interval(secs => $3))
+        where id = $1
+        returning extract(epoch from expires_at - now())::float8 as "seconds!"
+        "#,
+        session_id,
+        keys.lifetimes.refresh_token.as_secs_f64(),
+        LONGEST.as_secs_f64(),
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// Who shows these claims, if their session and account still live.
+///
+/// # Errors
+/// [`Error::RevokedToken`] where one of them does not.
+pub async fn identify(db: &PgPool, claims: &Claims) -> Result<Caller> {
+    let row = sqlx::query!(
+        "
+        select user_account.id, user_account.username, user_account.time_zone, session.scope
+        from session join user_account on user_account.id = session.user_id
+        where session.id = $1 and session.ended_at is null and session.expires_at > now()
+          and user_account.username = $2 and user_account.deleted_at is null
+        ",
+        claims.sid,
+        claims.sub,
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::RevokedToken)?;
+    Ok(Caller {
+        user_id: row.id,
+        username: row.username,
+        session_id: claims.sid,
+        // A zone that this release no longer knows must not lock anybody out.
+        time_zone: row.time_zone.parse().unwrap_or(Tz::UTC),
+        scopes: row.scope.parse()?,
+    })
+}
+
+/// The living sessions of `user_id`, most recently used first.
+pub async fn list(db: &PgPool, user_id: Uuid) -> Result<Vec<Session>> {
+    Ok(sqlx::query_as!(
+        Session,
+        "
+        select id, user_agent, scope, created_at, last_used_at, expires_at from session
+        where user_id = $1 and ended_at is null and expires_at > now()
+        order by last_used_at desc, id desc
+        ",
+        user_id,
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Ends a session of `user_id`; one that has ended already stays as it is.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub async fn end(
+    db: &mut PgConnection,
+    user_id: Uuid,
+    session_id: Uuid,
+    reason: EndReason,
+) -> Result<()> {
+    let found = sqlx::query_scalar!(
+        r#"select true as "found!" from session where id = $1 and user_id = $2"#,
+        session_id,
+        user_id,
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    if found.is_none() {
+        return Err(Refusal::NotFound.into());
+    }
+    end_one(db, session_id, reason).await
+}
+
+/// Ends every session of `user_id` but `kept`.
+pub async fn end_others(
+    db: &mut PgConnection,
+    user_id: Uuid,
+    kept: Option<Uuid>,
+    reason: EndReason,
+) -> Result<()> {
+    sqlx::query!(
+        "
+        update session set ended_at = now(), end_reason = $3
+        where user_id = $1 and ended_at is null and id is distinct from $2
+        ",
+        user_id,
+        kept,
+        reason.name(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Ends the session of a token that its holder gives up, an access or a refresh token (RFC 7009).
+/// A token that means nothing is fine: it is of no use already.
+pub async fn revoke(db: &PgPool, keys: &Keys, token: &SecretString) -> Result<()> {
+    let mut db = db.acquire().await?;
+    if let Ok(token) = RefreshToken::parse(token) {
+        let session_id = sqlx::query_scalar!(
+            "select session_id from refresh_token where hash = $1",
+            &token.hash()[..],
+        )
+        .fetch_optional(&mut *db)
+        .await?;
+        if let Some(session_id) = session_id {
+            end_one(&mut db, session_id, EndReason::Revoked).await?;
+        }
+    } else if let Ok(claims) = keys.verify(token.expose_secret()) {
+        end_one(&mut db, claims.sid, EndReason::Revoked).await?;
+    }
+    Ok(())
+}
+
+async fn end_one(db: &mut PgConnection, session_id: Uuid, reason: EndReason) -> Result<()> {
+    sqlx::query!(
+        "update session set ended_at = now(), end_reason = $2 where id = $1 and ended_at is null",
+        session_id,
+        reason.name(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Removes sessions that ended, or could no longer be refreshed, 30 days ago, and tells how many. Until
+/// then their tokens are recognised as theirs.
+pub async fn prune(db: &PgPool) -> Result<u64> {
+    let done = sqlx::query!(
+        "delete from session where least(ended_at, expires_at) < now() - interval '30 days'"
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// A user agent without what could disturb a log or a screen.
+fn shorten(user_agent: &str) -> String {
+    user_agent
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_USER_AGENT_LENGTH)
+        .collect()
+}

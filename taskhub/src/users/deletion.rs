@@ -1,0 +1,98 @@
+//! The end of an account: asked for, regretted, carried out.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{
+    Refusal, Result,
+    jobs::{self, Job},
+    sessions::{self, EndReason},
+};
+
+/// How long a deleted account can be kept after all, by signing in.
+pub const ERASURE_DELAY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Deletes the account of `user_id`: at once for every token, for good at the time given back.
+///
+/// # Errors
+/// [`Refusal::NotFound`], also where it is deleted already.
+pub async fn request_deletion(db: &mut PgConnection, user_id: Uuid) -> Result<DateTime<Utc>> {
+    let erased_at = sqlx::query_scalar!(
+        r#"
+        update user_account set deleted_at = now(), version = version + 1, updated_at = now()
+        where id = $1 and deleted_at is null
+        returning deleted_at + make_interval(secs => $2) as "erased_at!"
+        "#,
+        user_id,
+        ERASURE_DELAY.as_secs_f64(),
+    )
+    .fetch_optional(&mut *db)
+    .await?
+    .ok_or(Refusal::NotFound)?;
+    sessions::end_others(db, user_id, None, EndReason::AccountDeleted).await?;
+    jobs::enqueue_in(db, &Job::EraseAccount { user_id }, ERASURE_DELAY).await?;
+    tracing::info!(%user_id, "an account was deleted");
+    Ok(erased_at)
+}
+
+/// Takes a deletion back.
+pub(crate) async fn keep(db: &mut PgConnection, user_id: Uuid) -> Result<()> {
+    sqlx::query!(
+        "
+        update user_account set deleted_at = null, version = version + 1, updated_at = now()
+        where id = $1 and erased_at is null
+        ",
+        user_id,
+    )
+    .execute(&mut *db)
+    .await?;
+    // A later deletion must not inherit the earlier one's date.
+    jobs::cancel(db, &Job::EraseAccount { user_id }).await?;
+    tracing::info!(%user_id, "a deletion was taken back");
+    Ok(())
+}
+
+/// Erases an account whose time is over and tells whether it did: everything it owned and everything
+/// personal goes. What stays is the username, so that nobody else is ever taken for this person.
+///
+/// Does nothing where the deletion was taken back, is not due, or was carried out before.
+pub async fn erase(db: &PgPool, user_id: Uuid) -> Result<bool> {
+    let mut transaction = db.begin().await?;
+    let username = sqlx::query_scalar!(
+        "
+        update user_account set
+            email = null, password_hash = null, time_zone = 'UTC', erased_at = now(),
+            version = version + 1, updated_at = now()
+        where id = $1 and erased_at is null and deleted_at <= now() - make_interval(secs => $2)
+        returning username
+        ",
+        user_id,
+        ERASURE_DELAY.as_secs_f64(),
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(username) = username else {
+        return Ok(false);
+    };
+    // Projects, tasks and changes go with their workspace, tokens with their session.
+    sqlx::query!("delete from workspace where owner_id = $1", user_id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("delete from session where user_id = $1", user_id)
+        .execute(&mut *transaction)
+        .await?;
+    // Kept answers repeat what was in their requests.
+    sqlx::query!(
+        "delete from idempotency_key where principal in ($1, $2)",
+        format!("user:{user_id}"),
+        format!("name:{username}"),
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    tracing::info!(%user_id, "an account was erased");
+    Ok(true)
+}
