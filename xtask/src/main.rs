@@ -1,2 +1,58 @@
-//! xtask
-fn main() {}
+//! The operator's door: everything that is done to this workspace, one verb each.
+
+mod cargo;
+mod checkout;
+mod environment;
+mod launch;
+mod process;
+mod progress;
+mod run_folder;
+mod servers;
+mod signals;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::signals::{Interrupted, Signals};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Runs, tests and checks TaskHub",
+    version
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Test(test::Arguments),
+    #[command(hide = true)]
+    Exec(launch::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Test(arguments) => with_signals(|signals| test::run(&arguments, signals)),
+        Verb::Exec(arguments) => launch::exec(&arguments),
+    };
+    done.unwrap_or_else(|error| {
+        if let Some(Interrupted(signal)) = error.downcast_ref() {
+            return ExitCode::from(128_u8.saturating_add(*signal as u8));
+        }
+        progress::failure(&error);
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs a verb that starts other programs and must outlive a signal for as long as it takes to stop
+/// them.
+fn with_signals(
+    verb: impl FnOnce(&Signals) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    verb(&Signals::block()?)
+}

