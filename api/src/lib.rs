@@ -1,1 +1,5 @@
-//! api
+//! The HTTP door.
+pub mod contract;
+pub mod json;
+pub mod problem;
+pub mod validation;

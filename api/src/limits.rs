@@ -1,0 +1,303 @@
+//! Rate limits: token buckets in Redis, shared by all processes, refilled steadily.
+//!
+//! Without Redis, people who are signed in pass, and what a stranger can call falls back to buckets
+//! of this process, so that passwords cannot be guessed faster while Redis is away.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use redis::{Script, aio::ConnectionManager};
+
+/// So many requests in such a time. A quota of 0 turns the limit off.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    pub quota: u32,
+    pub window: Duration,
+}
+
+/// All limits, from the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    pub read: Rate,
+    pub write: Rate,
+    pub login_address: Rate,
+    pub login_account: Rate,
+    pub register: Rate,
+}
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Policy {
+    Read,
+    Write,
+    LoginAddress,
+    LoginAccount,
+    Register,
+}
+
+/// What happens while Redis does not answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Fallback {
+    Pass,
+    ThisProcess,
+}
+
+/// The state of one bucket after a request took from it, or could not.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    pub policy: Policy,
+    pub rate: Rate,
+    pub allowed: bool,
+    pub remaining: u32,
+    /// Until the bucket is full again.
+    pub reset: Duration,
+    /// Until the next request is allowed.
+    pub retry_after: Duration,
+}
+
+impl Policy {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::LoginAddress => "login-address",
+            Self::LoginAccount => "login-account",
+            Self::Register => "register",
+        }
+    }
+}
+
+/// The longest that a request waits for Redis.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// After a failure Redis is left alone for this long, so that a hanging one costs little.
+const PAUSE_MILLIS: u64 = 1000;
+
+/// How many buckets this process keeps at most while Redis is away.
+const MAX_LOCAL: usize = 100_000;
+
+/// How long an address counts as known to an account after signing in from it.
+const KNOWN_SECONDS: u64 = 30 * 24 * 3600;
+
+/// Takes one token. `KEYS[1]` the bucket; `ARGV` quota and window in milliseconds. Gives whether it
+/// was taken, whole tokens left, and milliseconds until full and until the next token.
+const TAKE: &str = r"
+local quota, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens, at = tonumber(bucket[1] or quota), tonumber(bucket[2] or now)
+tokens = math.min(quota, tokens + math.max(0, now - at) * quota / window)
+local taken = 0
+if tokens >= 1 then taken = 1; tokens = tokens - 1 end
+redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now)
+redis.call('PEXPIRE', KEYS[1], window)
+return {taken, math.floor(tokens), math.ceil((quota - tokens) * window / quota),
+        math.ceil(math.max(0, 1 - tokens) * window / quota)}";
+
+/// The buckets of one deployment.
+pub struct Limits {
+    redis: ConnectionManager,
+    rates: Rates,
+    /// Before every key, so that tests do not meet.
+    prefix: String,
+    take: Script,
+    local: Mutex<HashMap<String, (f64, Instant)>>,
+    started: Instant,
+    /// Milliseconds after `started` before which Redis is not asked.
+    paused_until: AtomicU64,
+}
+
+impl std::fmt::Debug for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits").field("rates", &self.rates).finish_non_exhaustive()
+    }
+}
+
+impl Limits {
+    pub fn new(redis: ConnectionManager, rates: Rates, prefix: impl Into<String>) -> Self {
+        Self {
+            redis,
+            rates,
+            prefix: prefix.into(),
+            take: Script::new(TAKE),
+            local: Mutex::default(),
+            started: Instant::now(),
+            paused_until: AtomicU64::new(0),
+        }
+    }
+
+    pub fn rate(&self, policy: Policy) -> Rate {
+        match policy {
+            Policy::Read => self.rates.read,
+            Policy::Write => self.rates.write,
+            Policy::LoginAddress => self.rates.login_address,
+            Policy::LoginAccount => self.rates.login_account,
+            Policy::Register => self.rates.register,
+        }
+    }
+
+    /// Takes one request of `who` from the bucket of `policy`; `None` where that limit is off.
+    pub async fn take(&self, policy: Policy, who: &str, fallback: Fallback) -> Option<Verdict> {
+        let rate = self.rate(policy);
+        if rate.quota == 0 {
+            return None;
+        }
+        let key = format!("{}limit:{}:{who}", self.prefix, policy.name());
+        let window = u64::try_from(rate.window.as_millis()).unwrap_or(u64::MAX);
+        let answer = self.ask(async |mut redis| {
+            let mut call = self.take.key(&key);
+            call.arg(rate.quota).arg(window);
+            call.invoke_async::<(u8, u32, u64, u64)>(&mut redis).await
+        });
+        let verdict = |allowed, remaining, reset, retry_after| Verdict {
+            policy,
+            rate,
+            allowed,
+            remaining,
+            reset,
+            retry_after,
+        };
+        Some(match (answer.await, fallback) {
+            (Some((taken, left, reset, next)), _) => verdict(
+                taken == 1,
+                left,
+                Duration::from_millis(reset),
+                Duration::from_millis(next),
+            ),
+            (None, Fallback::Pass) => verdict(true, rate.quota, Duration::ZERO, Duration::ZERO),
+            (None, Fallback::ThisProcess) => {
+                let (allowed, tokens) = self.take_locally(key, rate);
+                let per_token = rate.window.div_f64(f64::from(rate.quota));
+                verdict(
+                    allowed,
+                    tokens as u32,
+                    per_token.mul_f64(f64::from(rate.quota) - tokens),
+                    if allowed { Duration::ZERO } else { per_token.mul_f64(1.0 - tokens) },
+                )
+            }
+        })
+    }
+
+    /// Counts an attempt to sign in, before any password is looked at. An address from which the
+    /// account signed in lately has a bucket of its own, so a stranger's guesses never lock its
+    /// owner out.
+    ///
+    /// # Errors
+    /// The verdict that refuses.
+    pub async fn login(&self, account: &str, address: IpAddr) -> Result<(), Verdict> {
+        refuse(self.take(Policy::LoginAddress, &group(address), Fallback::ThisProcess).await)?;
+        let who = self.login_bucket(account, address).await;
+        refuse(self.take(Policy::LoginAccount, &who, Fallback::ThisProcess).await)
+    }
+
+    /// A right password empties the account's count and makes the address known.
+    pub async fn login_succeeded(&self, account: &str, address: IpAddr) {
+        let who = self.login_bucket(account, address).await;
+        let bucket = format!("{}limit:{}:{who}", self.prefix, Policy::LoginAccount.name());
+        self.forget_locally(&bucket);
+        self.ask(async |mut redis| {
+            redis::pipe()
+                .del(bucket)
+                .set_ex(self.known(account, address), 1, KNOWN_SECONDS)
+                .query_async::<()>(&mut redis)
+                .await
+        })
+        .await;
+    }
+
+    /// Counts a registration.
+    ///
+    /// # Errors
+    /// The verdict that refuses.
+    pub async fn registration(&self, address: IpAddr) -> Result<(), Verdict> {
+        refuse(self.take(Policy::Register, &group(address), Fallback::ThisProcess).await)
+    }
+
+    async fn login_bucket(&self, account: &str, address: IpAddr) -> String {
+        let known = self.known(account, address);
+        let known = self
+            .ask(async |mut redis| {
+                redis::cmd("EXISTS").arg(known).query_async::<bool>(&mut redis).await
+            })
+            .await;
+        match known {
+            Some(true) => format!("{account}@{}", group(address)),
+            Some(false) | None => account.to_owned(),
+        }
+    }
+
+    fn known(&self, account: &str, address: IpAddr) -> String {
+        format!("{}login:known:{account}@{}", self.prefix, group(address))
+    }
+
+    /// Asks Redis, unless it failed a moment ago.
+    async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(ConnectionManager) -> redis::RedisResult<T>,
+    ) -> Option<T> {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if now < self.paused_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        match tokio::time::timeout(PATIENCE, question(self.redis.clone())).await {
+            Ok(Ok(answer)) => Some(answer),
+            failure => {
+                self.paused_until.store(now + PAUSE_MILLIS, Ordering::Relaxed);
+                metrics::counter!("taskhub_rate_limit_redis_failures_total").increment(1);
+                let reason = match failure {
+                    Ok(Err(error)) => error.to_string(),
+                    Ok(Ok(_)) | Err(_) => "it did not answer in time".to_owned(),
+                };
+                tracing::warn!(reason, "rate limits fall back: Redis failed");
+                None
+            }
+        }
+    }
+
+    fn take_locally(&self, key: String, rate: Rate) -> (bool, f64) {
+        let quota = f64::from(rate.quota);
+        let mut buckets = self.local.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MAX_LOCAL {
+            buckets.retain(|_, (_, at)| at.elapsed() < rate.window);
+        }
+        let (tokens, at) = buckets.entry(key).or_insert((quota, Instant::now()));
+        let refilled = at.elapsed().as_secs_f64() / rate.window.as_secs_f64() * quota;
+        *at = Instant::now();
+        *tokens = (*tokens + refilled).min(quota);
+        let allowed = *tokens >= 1.0;
+        if allowed {
+            *tokens -= 1.0;
+        }
+        (allowed, *tokens)
+    }
+
+    fn forget_locally(&self, key: &str) {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+fn refuse(verdict: Option<Verdict>) -> Result<(), Verdict> {
+    match verdict {
+        Some(verdict) if !verdict.allowed => Err(verdict),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Who an address is: itself, or its /64 where one customer has a whole network (IPv6).
+pub fn group(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}

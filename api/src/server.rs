@@ -1,0 +1,142 @@
+//! The accept loop: an endpoint on hyper, with the deadlines and bounds that keep slow, greedy and
+//! malformed clients from harming the others, and a stop that fails nobody's request.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use http::{HeaderValue, StatusCode, Version, header};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use poem::{
+    Endpoint, EndpointExt as _, Response,
+    endpoint::BoxEndpoint,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+
+use crate::health::Draining;
+
+/// Also bounds how long a connection may idle, so it must exceed the load balancer's idle timeout
+/// (60 s on an ALB); otherwise the balancer sends requests into a connection that is closing.
+const HEADER_PATIENCE: Duration = Duration::from_secs(75);
+
+/// Connections at once; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 4096;
+
+const MAX_HEADERS: usize = 64;
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// How the service stops.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop {
+    /// How long new connections are still taken while health checks already fail.
+    pub drain: Duration,
+    /// How long requests in flight may take after that.
+    pub finish: Duration,
+}
+
+/// Serves `app` until `stop` is ready and the drain is over.
+pub async fn serve(
+    listener: TcpListener,
+    app: impl Endpoint<Output = Response> + 'static,
+    draining: Draining,
+    stop: impl Future<Output = ()>,
+    times: Stop,
+) {
+    let app: Arc<BoxEndpoint<'static, Response>> = Arc::new(app.boxed());
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut end = pin!(async {
+        stop.await;
+        draining.begin();
+        tracing::info!(seconds = times.drain.as_secs(), "draining");
+        sleep(times.drain).await;
+    });
+    let local = LocalAddr(listener.local_addr().map_or_else(|_| ([0, 0, 0, 0], 0).into(), Into::into));
+    loop {
+        let slot = slots.clone().acquire_owned();
+        let accepted = async { (slot.await, listener.accept().await) };
+        tokio::select! {
+            () = &mut end => break,
+            (slot, accepted) = accepted => match (slot, accepted) {
+                (Ok(slot), Ok((stream, peer))) => {
+                    let connection = Connection { app: app.clone(), local: local.clone(), peer, draining: draining.clone() };
+                    connection.spawn(stream, slot, &graceful);
+                }
+                // Out of file descriptors, most likely: give others time to close theirs.
+                (_, Err(error)) => {
+                    tracing::warn!(%error, "cannot accept");
+                    sleep(Duration::from_millis(100)).await;
+                }
+                (Err(_), Ok(_)) => break,
+            },
+        }
+    }
+    drop(listener);
+    if timeout(times.finish, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still in flight at the end of the grace time");
+    }
+}
+
+struct Connection {
+    app: Arc<BoxEndpoint<'static, Response>>,
+    local: LocalAddr,
+    peer: SocketAddr,
+    draining: Draining,
+}
+
+impl Connection {
+    fn spawn(self, stream: TcpStream, slot: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let (app, draining) = (self.app.clone(), self.draining.clone());
+            let (local, remote) = (self.local.clone(), RemoteAddr(self.peer.into()));
+            async move {
+                let mut response = match malformed(&request) {
+                    true => refusal(),
+                    false => app.get_response((request, local, remote, http::uri::Scheme::HTTP).into()).await,
+                };
+                if draining.has_begun() {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(hyper::Response::from(response))
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_PATIENCE)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEADER_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(slot);
+        });
+    }
+}
+
+/// Requests that proxies and servers may read differently, which is how requests are smuggled
+/// (RFC 9112, 3.2 and 6.1).
+fn malformed(request: &http::Request<Incoming>) -> bool {
+    let headers = request.headers();
+    let hosts = headers.get_all(header::HOST).iter().count();
+    let host_is_wrong = match request.version() {
+        Version::HTTP_11 => hosts != 1,
+        _ => hosts > 1,
+    };
+    host_is_wrong
+        || (headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH))
+}
+
+fn refusal() -> Response {
+    Response::builder().status(StatusCode::BAD_REQUEST).header(header::CONNECTION, "close").finish()
+}

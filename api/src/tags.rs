@@ -1,0 +1,18 @@
+//! The sections of the document.
+
+use poem_openapi::Tags;
+
+#[derive(Tags)]
+pub enum Tags {
+    /// Registering, signing in and out. An access token lives for minutes, the refresh token that
+    /// comes with it for weeks.
+    Authentication,
+    /// Where you are signed in.
+    Sessions,
+    /// Your own account.
+    Account,
+    /// The things to do.
+    Tasks,
+    /// For those who run this instance.
+    Operations,
+}

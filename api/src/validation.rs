@@ -1,0 +1,158 @@
+//! All broken rules of an input at once, in words that never repeat the input.
+
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind as Broken};
+use serde_json::Value;
+use taskhub::Violation;
+
+use crate::json;
+
+/// More than this many broken rules help nobody.
+const MAX_VIOLATIONS: usize = 100;
+
+/// Checks a body against its operation's schema.
+pub fn violations(schema: &Validator, body: &Value) -> Vec<Violation> {
+    let mut found: Vec<_> = json::nul_strings(body)
+        .into_iter()
+        .map(|pointer| violation(pointer, "forbidden-character", "must not contain U+0000".to_owned()))
+        .collect();
+    for error in schema.iter_errors(body) {
+        describe(&error, &mut found);
+        if found.len() >= MAX_VIOLATIONS {
+            found.truncate(MAX_VIOLATIONS);
+            break;
+        }
+    }
+    found
+}
+
+/// What a path or query parameter must be. Its text becomes a JSON value by the schema's type first.
+#[derive(Debug)]
+pub struct ParameterRule {
+    schema: Value,
+    validator: Validator,
+}
+
+impl ParameterRule {
+    pub fn new(schema: Value, validator: Validator) -> Self {
+        Self { schema, validator }
+    }
+
+    /// Whether the parameter may stand several times.
+    pub fn is_list(&self) -> bool {
+        is_type(&self.schema, "array")
+    }
+
+    /// Checks all values of one parameter.
+    pub fn violations(&self, name: &str, values: &[String]) -> Vec<Violation> {
+        let value = if self.is_list() {
+            values.iter().map(|text| typed(&self.schema["items"], text)).collect()
+        } else {
+            typed(&self.schema, values.first().map_or("", String::as_str))
+        };
+        let mut found = violations(&self.validator, &value);
+        for violation in &mut found {
+            name.clone_into(&mut violation.pointer);
+        }
+        found.dedup();
+        found
+    }
+}
+
+fn is_type(schema: &Value, name: &str) -> bool {
+    match &schema["type"] {
+        Value::String(only) => only == name,
+        Value::Array(several) => several.iter().any(|one| one == name),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    }
+}
+
+fn typed(schema: &Value, text: &str) -> Value {
+    let number = || text.parse::<i64>().map(Value::from).ok();
+    let boolean = || text.parse::<bool>().map(Value::from).ok();
+    let value = if is_type(schema, "integer") || is_type(schema, "number") {
+        number()
+    } else if is_type(schema, "boolean") {
+        boolean()
+    } else {
+        None
+    };
+    value.unwrap_or_else(|| text.into())
+}
+
+fn violation(pointer: String, code: &'static str, detail: String) -> Violation {
+    Violation {
+        pointer,
+        code,
+        detail,
+    }
+}
+
+fn describe(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
+    let at = error.instance_path().to_string();
+    let (code, detail) = match error.kind() {
+        Broken::AdditionalProperties { unexpected }
+        | Broken::UnevaluatedProperties { unexpected } => {
+            found.extend(unexpected.iter().take(MAX_VIOLATIONS).map(|name| {
+                let pointer = format!("{at}/{}", json::escape(name));
+                violation(pointer, "unknown-field", "is not a field of this".to_owned())
+            }));
+            return;
+        }
+        Broken::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            let pointer = format!("{at}/{}", json::escape(name));
+            found.push(violation(pointer, "required", "must be given".to_owned()));
+            return;
+        }
+        Broken::OneOfNotValid { context } | Broken::AnyOf { context } => {
+            if let Some(branch) = likeliest(context, &at) {
+                for error in branch {
+                    describe(error, found);
+                }
+                return;
+            }
+            ("no-such-form", "has none of the forms that the description allows".to_owned())
+        }
+        Broken::OneOfMultipleValid { .. } => ("ambiguous", "has several forms at once; use one".to_owned()),
+        Broken::Type { kind } => ("wrong-type", format!("must be {}", types(kind))),
+        Broken::Enum { options } => ("not-allowed", format!("must be one of {options}")),
+        Broken::Constant { expected_value } => ("not-allowed", format!("must be {expected_value}")),
+        Broken::Format { format } => ("invalid-format", format!("must be a {format}")),
+        Broken::Pattern { pattern } => ("invalid-format", format!("must match {pattern}")),
+        Broken::MinLength { limit } => ("too-short", format!("must have at least {limit} characters")),
+        Broken::MaxLength { limit } => ("too-long", format!("must have at most {limit} characters")),
+        Broken::MinItems { limit } => ("too-few", format!("must have at least {limit} items")),
+        Broken::MaxItems { limit } => ("too-many", format!("must have at most {limit} items")),
+        Broken::UniqueItems => ("repeated", "must not repeat an item".to_owned()),
+        Broken::Minimum { limit } => ("too-small", format!("must be at least {limit}")),
+        Broken::Maximum { limit } => ("too-large", format!("must be at most {limit}")),
+        Broken::MinProperties { limit } => ("too-few", format!("must have at least {limit} fields")),
+        Broken::MaxProperties { limit } => ("too-many", format!("must have at most {limit} fields")),
+        other => ("invalid", format!("breaks the rule \"{}\"", other.keyword())),
+    };
+    found.push(violation(at, code, detail));
+}
+
+/// The branch that the author meant: the only one whose type fits.
+fn likeliest<'e>(
+    context: &'e [Vec<ValidationError<'static>>],
+    at: &str,
+) -> Option<&'e [ValidationError<'static>]> {
+    let wrong_type = |error: &ValidationError<'_>| {
+        matches!(error.kind(), Broken::Type { .. } | Broken::Constant { .. } | Broken::Enum { .. })
+            && error.instance_path().to_string() == at
+    };
+    let mut fitting = context.iter().filter(|branch| !branch.iter().any(wrong_type));
+    let first = fitting.next()?;
+    fitting.next().is_none().then_some(first)
+}
+
+fn types(kind: &jsonschema::error::TypeKind) -> String {
+    let name = |json_type: &jsonschema::JsonType| json_type.to_string();
+    match kind {
+        jsonschema::error::TypeKind::Single(one) => name(one),
+        jsonschema::error::TypeKind::Multiple(several) => {
+            several.iter().map(|one| name(&one)).collect::<Vec<_>>().join(" or ")
+        }
+    }
+}
