@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::{SecurityScheme, auth::Bearer};
-use taskhub::{changes::Actor, idempotency, sessions::Identity};
+use taskhub::{changes::Actor, idempotency, sessions::Caller as Identity};
 use uuid::Uuid;
 
 /// Facts about the request itself.

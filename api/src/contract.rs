@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use http::Method;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
+use taskhub::scopes::Scope;
 
 use crate::validation;
 
@@ -24,7 +25,7 @@ pub struct Operation {
     pub template: String,
     pub method: Method,
     /// Whether an access token is needed, and which scopes it must have.
-    pub scopes: Option<Vec<String>>,
+    pub scopes: Option<Vec<Scope>>,
     pub parameters: Vec<Parameter>,
     pub body: Option<BodyRule>,
     /// Whether the operation takes `If-Match`.
@@ -172,11 +173,17 @@ fn operation(document: &Value, template: &str, method: Method, value: &Value) ->
         .collect::<anyhow::Result<_>>()?;
     let secured = value["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
     let scopes = value["x-required-scopes"].as_array().unwrap_or(&none);
+    let scopes = scopes
+        .iter()
+        .map(|name| {
+            Scope::ALL.into_iter().find(|scope| name == scope.name()).context("an unknown scope")
+        })
+        .collect::<anyhow::Result<_>>()?;
     Ok(Operation {
         id: value["operationId"].as_str().context("no operationId")?.to_owned(),
         template: template.to_owned(),
         method,
-        scopes: secured.then(|| scopes.iter().filter_map(|s| s.as_str().map(str::to_owned)).collect()),
+        scopes: secured.then_some(scopes),
         parameters,
         body: body(document, &value["requestBody"])?,
         conditional: listed.iter().any(|parameter| parameter["name"] == "If-Match"),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -88,6 +88,11 @@ impl Endpoint for Edge {
 impl Edge {
     /// The answer of the gate or of a page, whatever happens on the way.
     async fn answer(&self, request: Request, arrival: &Arrival) -> Answer {
+        if is_ambiguous(&request) {
+            return Problem::new(&problem::AMBIGUOUS_REQUEST, "send one Host and one length")
+                .header(header::CONNECTION, "close")
+                .into();
+        }
         if request.uri().to_string().len() > MAX_URI {
             return Problem::new(&problem::URI_TOO_LONG, "an address has at most 8 KiB").into();
         }
@@ -200,6 +205,18 @@ impl Edge {
             headers.append(header::VARY, HeaderValue::from_static("Authorization"));
         }
     }
+}
+
+/// Whether proxies and servers may read the request differently, which is how requests are smuggled
+/// (RFC 9112, 3.2 and 6.1).
+fn is_ambiguous(request: &Request) -> bool {
+    let headers = request.headers();
+    let hosts = headers.get_all(header::HOST).iter().count();
+    let wrong_host =
+        if request.version() == Version::HTTP_11 { hosts != 1 } else { hosts > 1 };
+    let two_lengths = headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.contains_key(header::CONTENT_LENGTH);
+    wrong_host || two_lengths
 }
 
 /// The client's id where it is 1 to 128 visible ASCII characters, a new one otherwise.

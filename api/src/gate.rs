@@ -9,7 +9,7 @@ use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
-use taskhub::{Violation, idempotency, sessions, sessions::Identity, tokens};
+use taskhub::{Violation, idempotency, sessions, sessions::Caller as Identity, tokens};
 
 use crate::{
     context::Context,
@@ -143,11 +143,11 @@ impl Gate {
         let claims = self.keys.verify(token)?;
         let identity = sessions::identify(&self.db, &claims).await?;
         tracing::Span::current().record("user_id", tracing::field::display(identity.user_id));
-        if required.iter().all(|scope| identity.scopes.allow(scope)) {
+        if required.iter().all(|scope| identity.scopes.allow(*scope)) {
             return Ok(Some(identity));
         }
         Err(Problem::new(&problem::INSUFFICIENT_SCOPE, "this token was issued for less")
-            .member("required_scopes", required.clone()))
+            .member("required_scopes", required.iter().map(|scope| scope.name()).collect::<Vec<_>>()))
     }
 
     async fn limit(

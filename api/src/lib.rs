@@ -1,5 +1,92 @@
-//! The HTTP door.
+//! The HTTP door: the operations of the API, and what holds them together.
+
+pub mod context;
 pub mod contract;
+pub mod edge;
+pub mod gate;
+pub mod health;
 pub mod json;
+pub mod limits;
+pub mod meta;
 pub mod problem;
+pub mod response;
+pub mod server;
+pub mod tags;
 pub mod validation;
+
+use std::{sync::Arc, time::Duration};
+
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
+use poem_openapi::OpenApiService;
+use redis::aio::ConnectionManager;
+use sqlx::PgPool;
+use taskhub::tokens;
+
+use crate::{
+    contract::Contract,
+    edge::Edge,
+    gate::Gate,
+    health::Draining,
+    limits::{Limits, Rates},
+};
+
+/// What the service is made of. Only `main.rs` and the tests build these.
+pub struct Parts {
+    pub db: PgPool,
+    pub redis: ConnectionManager,
+    pub keys: Arc<tokens::Keys>,
+    pub draining: Draining,
+    pub options: Options,
+}
+
+/// How the service behaves, from the settings.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Under which address clients reach it; without a slash at the end.
+    pub public_url: String,
+    /// Exact origins of web pages that may call it.
+    pub cors_origins: Vec<String>,
+    pub trusted_proxies: usize,
+    pub rates: Rates,
+    /// Before every key in Redis.
+    pub redis_prefix: String,
+    /// How long answers are kept under their `Idempotency-Key`.
+    pub idempotency: Duration,
+    pub require_if_match: bool,
+    /// After this a request is given up.
+    pub deadline: Duration,
+}
+
+/// The whole service.
+///
+/// # Errors
+/// Where the document generated from the code contradicts itself.
+pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 'static> {
+    let Parts { db, redis, keys, draining, options } = parts;
+    let limits = Arc::new(Limits::new(redis.clone(), options.rates, options.redis_prefix));
+    let operations = (
+        health::Api { draining, db: db.clone(), redis },
+        meta::Api { limits: limits.clone() },
+    );
+    let service = OpenApiService::new(operations, "TaskHub", env!("CARGO_PKG_VERSION"));
+    let document: serde_json::Value = serde_json::from_str(&service.spec())?;
+    let contract = Arc::new(Contract::new(&document)?);
+    let gate = Gate {
+        contract,
+        operations: service.into_endpoint().map_to_response().boxed(),
+        db,
+        keys,
+        limits: limits.clone(),
+        idempotency: options.idempotency,
+        require_if_match: options.require_if_match,
+    };
+    Ok(Edge {
+        gate,
+        pages: Route::new().map_to_response().boxed(),
+        limits,
+        public_url: options.public_url,
+        cors_origins: options.cors_origins,
+        trusted_proxies: options.trusted_proxies,
+        deadline: options.deadline,
+    })
+}

@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{HeaderValue, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -58,7 +58,8 @@ pub async fn serve(
         tracing::info!(seconds = times.drain.as_secs(), "draining");
         sleep(times.drain).await;
     });
-    let local = LocalAddr(listener.local_addr().map_or_else(|_| ([0, 0, 0, 0], 0).into(), Into::into));
+    let local = listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let local = LocalAddr(local.into());
     loop {
         let slot = slots.clone().acquire_owned();
         let accepted = async { (slot.await, listener.accept().await) };
@@ -98,10 +99,8 @@ impl Connection {
             let (app, draining) = (self.app.clone(), self.draining.clone());
             let (local, remote) = (self.local.clone(), RemoteAddr(self.peer.into()));
             async move {
-                let mut response = match malformed(&request) {
-                    true => refusal(),
-                    false => app.get_response((request, local, remote, http::uri::Scheme::HTTP).into()).await,
-                };
+                let request = (request, local, remote, http::uri::Scheme::HTTP).into();
+                let mut response = app.get_response(request).await;
                 if draining.has_begun() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -122,21 +121,4 @@ impl Connection {
             drop(slot);
         });
     }
-}
-
-/// Requests that proxies and servers may read differently, which is how requests are smuggled
-/// (RFC 9112, 3.2 and 6.1).
-fn malformed(request: &http::Request<Incoming>) -> bool {
-    let headers = request.headers();
-    let hosts = headers.get_all(header::HOST).iter().count();
-    let host_is_wrong = match request.version() {
-        Version::HTTP_11 => hosts != 1,
-        _ => hosts > 1,
-    };
-    host_is_wrong
-        || (headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH))
-}
-
-fn refusal() -> Response {
-    Response::builder().status(StatusCode::BAD_REQUEST).header(header::CONNECTION, "close").finish()
 }

@@ -1,8 +1,8 @@
 //! The sections of the document.
 
-use poem_openapi::Tags;
+use poem_openapi::Tags as Sections;
 
-#[derive(Tags)]
+#[derive(Sections)]
 pub enum Tags {
     /// Registering, signing in and out. An access token lives for minutes, the refresh token that
     /// comes with it for weeks.

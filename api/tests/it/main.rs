@@ -1,1 +1,5 @@
-//! Tests.
+//! The API over HTTP, on real PostgreSQL and Redis.
+
+mod edge;
+mod health;
+mod support;
