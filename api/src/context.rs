@@ -24,13 +24,21 @@ impl<'a> FromRequest<'a> for Context {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
         let context = request.data::<Arc<Self>>();
         // Only the gate calls operations, and it always says what it knows.
-        Ok(context.expect("a request that came through the gate").as_ref().clone())
+        Ok(context
+            .expect("a request that came through the gate")
+            .as_ref()
+            .clone())
     }
 }
 
 /// The person who calls: their token was checked, and they and their session exist.
 #[derive(Clone, Debug, SecurityScheme)]
-#[oai(ty = "bearer", bearer_format = "JWT", key_name = "access_token", checker = "identified")]
+#[oai(
+    ty = "bearer",
+    bearer_format = "JWT",
+    key_name = "access_token",
+    checker = "identified"
+)]
 pub struct Caller(Arc<Identity>);
 
 /// The gate has checked the token already; without its verdict nobody is signed in.

@@ -71,7 +71,9 @@ impl Contract {
     /// Where an operation has no id or a schema is broken: the document is our own, so the program
     /// does not start.
     pub fn new(document: &Value) -> anyhow::Result<Self> {
-        let paths = document["paths"].as_object().context("a document without paths")?;
+        let paths = document["paths"]
+            .as_object()
+            .context("a document without paths")?;
         let paths = paths
             .iter()
             .map(|(template, item)| Ok((segments(template), operations(document, template, item)?)))
@@ -81,7 +83,10 @@ impl Contract {
 
     /// Every operation, in the order of the document.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
-        self.paths.iter().flat_map(|(_, methods)| methods.values()).map(AsRef::as_ref)
+        self.paths
+            .iter()
+            .flat_map(|(_, methods)| methods.values())
+            .map(AsRef::as_ref)
     }
 
     /// Looks a request up. `HEAD` is answered wherever `GET` is.
@@ -93,7 +98,11 @@ impl Contract {
         let Some((_, parameters, methods)) = matching.min_by_key(|(count, ..)| *count) else {
             return Found::Nothing;
         };
-        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let method = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
         match methods.get(method.as_str()) {
             Some(operation) => Found::Operation(operation.clone(), parameters),
             None => Found::OtherMethods(allow(methods.keys())),
@@ -118,7 +127,10 @@ fn allow<'m>(methods: impl Iterator<Item = &'m String>) -> String {
 }
 
 fn segments(template: &str) -> Vec<Segment> {
-    let segment = |text: &str| match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+    let segment = |text: &str| match text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+    {
         Some(name) => Segment::Parameter(name.to_owned()),
         None => Segment::Fixed(text.to_owned()),
     };
@@ -151,7 +163,9 @@ fn operations(
     let item = item.as_object().context("a path that is no object")?;
     let methods = item.iter().filter_map(|(key, operation)| {
         let method = Method::from_bytes(key.to_ascii_uppercase().as_bytes()).ok()?;
-        ["get", "put", "post", "patch", "delete"].contains(&key.as_str()).then_some((method, operation))
+        ["get", "put", "post", "patch", "delete"]
+            .contains(&key.as_str())
+            .then_some((method, operation))
     });
     methods
         .map(|(method, value)| {
@@ -162,36 +176,56 @@ fn operations(
         .collect()
 }
 
-fn operation(document: &Value, template: &str, method: Method, value: &Value) -> anyhow::Result<Operation> {
+fn operation(
+    document: &Value,
+    template: &str,
+    method: Method,
+    value: &Value,
+) -> anyhow::Result<Operation> {
     let none = Vec::new();
     let listed = value["parameters"].as_array().unwrap_or(&none);
-    let listed: Vec<_> = listed.iter().map(|parameter| resolve(document, parameter)).collect();
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|parameter| resolve(document, parameter))
+        .collect();
     let parameters = listed
         .iter()
         .filter(|parameter| parameter["in"] == "query" || parameter["in"] == "path")
         .map(|parameter| self::parameter(document, parameter))
         .collect::<anyhow::Result<_>>()?;
-    let secured = value["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
+    let secured = value["security"]
+        .as_array()
+        .is_some_and(|schemes| !schemes.is_empty());
     let scopes = value["x-required-scopes"].as_array().unwrap_or(&none);
     let scopes = scopes
         .iter()
         .map(|name| {
-            Scope::ALL.into_iter().find(|scope| name == scope.name()).context("an unknown scope")
+            Scope::ALL
+                .into_iter()
+                .find(|scope| name == scope.name())
+                .context("an unknown scope")
         })
         .collect::<anyhow::Result<_>>()?;
     Ok(Operation {
-        id: value["operationId"].as_str().context("no operationId")?.to_owned(),
+        id: value["operationId"]
+            .as_str()
+            .context("no operationId")?
+            .to_owned(),
         template: template.to_owned(),
         method,
         scopes: secured.then_some(scopes),
         parameters,
         body: body(document, &value["requestBody"])?,
-        conditional: listed.iter().any(|parameter| parameter["name"] == "If-Match"),
+        conditional: listed
+            .iter()
+            .any(|parameter| parameter["name"] == "If-Match"),
     })
 }
 
 fn parameter(document: &Value, value: &Value) -> anyhow::Result<Parameter> {
-    let name = value["name"].as_str().context("a parameter without a name")?;
+    let name = value["name"]
+        .as_str()
+        .context("a parameter without a name")?;
     let schema = resolve(document, &value["schema"]);
     Ok(Parameter {
         name: name.to_owned(),
@@ -202,7 +236,9 @@ fn parameter(document: &Value, value: &Value) -> anyhow::Result<Parameter> {
 }
 
 fn body(document: &Value, value: &Value) -> anyhow::Result<Option<BodyRule>> {
-    let Some(content) = value["content"].as_object() else { return Ok(None) };
+    let Some(content) = value["content"].as_object() else {
+        return Ok(None);
+    };
     let form = content.get("application/x-www-form-urlencoded");
     let Some(media) = form.or_else(|| content.get("application/json")) else {
         bail!("a body that is neither JSON nor a form");
@@ -229,7 +265,10 @@ fn compile(document: &Value, schema: &Value) -> anyhow::Result<Validator> {
 }
 
 fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
-    match value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
+    match value["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix('#'))
+    {
         Some(pointer) => document.pointer(pointer).unwrap_or(value),
         None => value,
     }

@@ -106,7 +106,9 @@ impl Edge {
         let work = AssertUnwindSafe(self.dispatch(request, arrival)).catch_unwind();
         match tokio::time::timeout(self.deadline, work).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_panic)) => Problem::new(&problem::INTERNAL, "a defect stopped this request").into(),
+            Ok(Err(_panic)) => {
+                Problem::new(&problem::INTERNAL, "a defect stopped this request").into()
+            }
             Err(_) => Problem::new(&problem::UNAVAILABLE, "this took too long and was given up")
                 .retry_after(Duration::from_secs(5))
                 .into(),
@@ -131,20 +133,30 @@ impl Edge {
 
     /// The client's address: the entry that the outermost trusted proxy wrote.
     fn client(&self, request: &Request) -> IpAddr {
-        let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
+        let peer = request
+            .remote_addr()
+            .as_socket_addr()
+            .map(std::net::SocketAddr::ip);
         let forwarded = || {
             let position = self.trusted_proxies.checked_sub(1)?;
             let values = request.headers().get_all("x-forwarded-for").iter();
-            let entries: Vec<_> =
-                values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
+            let entries: Vec<_> = values
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .collect();
             entries.iter().rev().nth(position)?.trim().parse().ok()
         };
-        forwarded().or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+        forwarded()
+            .or(peer)
+            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
-        let known = self.cors_origins.iter().any(|known| known.as_bytes() == origin.as_bytes());
+        let known = self
+            .cors_origins
+            .iter()
+            .any(|known| known.as_bytes() == origin.as_bytes());
         known.then(|| origin.clone())
     }
 
@@ -159,7 +171,10 @@ impl Edge {
         Some(
             Response::builder()
                 .status(StatusCode::NO_CONTENT)
-                .header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE")
+                .header(
+                    header::ACCESS_CONTROL_ALLOW_METHODS,
+                    "GET, HEAD, POST, PUT, PATCH, DELETE",
+                )
                 .header(header::ACCESS_CONTROL_ALLOW_HEADERS, SENDABLE)
                 .header(header::ACCESS_CONTROL_MAX_AGE, "3600")
                 .finish(),
@@ -184,13 +199,19 @@ impl Edge {
         }
         if let Some(origin) = self.allowed_origin(request) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+            headers.insert(
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static(EXPOSED),
+            );
         }
         let defaults = [
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
             ("cross-origin-resource-policy", "same-origin"),
-            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'; sandbox",
+            ),
             ("cache-control", "no-store"),
         ];
         for (name, value) in defaults {
@@ -199,7 +220,11 @@ impl Edge {
             }
         }
         if self.public_url.starts_with("https://") {
-            set(headers, "strict-transport-security", "max-age=63072000; includeSubDomains");
+            set(
+                headers,
+                "strict-transport-security",
+                "max-age=63072000; includeSubDomains",
+            );
         }
         if uri.path().starts_with("/v1/") && !headers.contains_key(header::VARY) {
             headers.append(header::VARY, HeaderValue::from_static("Authorization"));
@@ -212,8 +237,11 @@ impl Edge {
 fn is_ambiguous(request: &Request) -> bool {
     let headers = request.headers();
     let hosts = headers.get_all(header::HOST).iter().count();
-    let wrong_host =
-        if request.version() == Version::HTTP_11 { hosts != 1 } else { hosts > 1 };
+    let wrong_host = if request.version() == Version::HTTP_11 {
+        hosts != 1
+    } else {
+        hosts > 1
+    };
     let two_lengths = headers.contains_key(header::TRANSFER_ENCODING)
         && headers.contains_key(header::CONTENT_LENGTH);
     wrong_host || two_lengths
@@ -221,7 +249,9 @@ fn is_ambiguous(request: &Request) -> bool {
 
 /// The client's id where it is 1 to 128 visible ASCII characters, a new one otherwise.
 fn request_id(headers: &HeaderMap) -> String {
-    let sent = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+    let sent = headers
+        .get("x-request-id")
+        .and_then(|value| value.to_str().ok());
     sent.filter(|id| {
         (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
     })
@@ -240,7 +270,12 @@ fn rate_limits(headers: &mut HeaderMap, limits: &Limits, verdict: Verdict) {
         .map(|policy| (policy, limits.rate(policy)))
         .filter(|(_, rate)| rate.quota > 0)
         .map(|(policy, rate)| {
-            format!("\"{}\";q={};w={}", policy.name(), rate.quota, rate.window.as_secs())
+            format!(
+                "\"{}\";q={};w={}",
+                policy.name(),
+                rate.quota,
+                rate.window.as_secs()
+            )
         })
         .collect();
     let reset = verdict.reset.as_secs_f64().ceil() as u64;
@@ -248,10 +283,22 @@ fn rate_limits(headers: &mut HeaderMap, limits: &Limits, verdict: Verdict) {
     set(
         headers,
         "ratelimit",
-        &format!("\"{}\";r={};t={reset}", verdict.policy.name(), verdict.remaining),
+        &format!(
+            "\"{}\";r={};t={reset}",
+            verdict.policy.name(),
+            verdict.remaining
+        ),
     );
-    set(headers, "x-ratelimit-limit", &verdict.rate.quota.to_string());
-    set(headers, "x-ratelimit-remaining", &verdict.remaining.to_string());
+    set(
+        headers,
+        "x-ratelimit-limit",
+        &verdict.rate.quota.to_string(),
+    );
+    set(
+        headers,
+        "x-ratelimit-remaining",
+        &verdict.remaining.to_string(),
+    );
     set(headers, "x-ratelimit-reset", &reset.to_string());
 }
 
@@ -260,10 +307,17 @@ fn not_modified(method: &Method, request: &HeaderMap, response: &mut Response) {
     if !matches!(*method, Method::GET | Method::HEAD) || response.status() != StatusCode::OK {
         return;
     }
-    let Some(current) = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()) else {
+    let Some(current) = response
+        .headers()
+        .get(header::ETAG)
+        .and_then(|tag| tag.to_str().ok())
+    else {
         return;
     };
-    let Some(known) = request.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()) else {
+    let Some(known) = request
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok())
+    else {
         return;
     };
     let same = |tag: &str| {
@@ -293,7 +347,12 @@ fn count(operation: Option<String>, method: &Method, status: StatusCode, started
     .increment(1);
     // Health checks come every few seconds from several sides and would drown the rest.
     if operation == "get_health" {
-        tracing::debug!(method = method.as_str(), status = status.as_u16(), seconds, "answered");
+        tracing::debug!(
+            method = method.as_str(),
+            status = status.as_u16(),
+            seconds,
+            "answered"
+        );
     } else {
         tracing::info!(status = status.as_u16(), seconds, "answered");
     }

@@ -86,7 +86,10 @@ impl Gate {
             Found::Operation(operation, path) => {
                 tracing::Span::current().record("operation", operation.id.as_str());
                 let mut answer = match self.identify(&operation, request.headers()).await {
-                    Ok(identity) => self.limited(&operation, &path, request, identity, arrival).await,
+                    Ok(identity) => {
+                        self.limited(&operation, &path, request, identity, arrival)
+                            .await
+                    }
                     Err(problem) => problem.into(),
                 };
                 answer.operation = Some(operation.id.clone());
@@ -103,11 +106,16 @@ impl Gate {
         identity: Option<Identity>,
         arrival: &Arrival,
     ) -> Answer {
-        let verdict = self.limit(operation, identity.as_ref(), arrival.address).await;
+        let verdict = self
+            .limit(operation, identity.as_ref(), arrival.address)
+            .await;
         let result = match verdict {
             Some(verdict) if !verdict.allowed => Err(Problem::from(verdict).into()),
             Some(_) | None => {
-                match self.admit(operation, path, &mut request, identity.as_ref(), arrival).await {
+                match self
+                    .admit(operation, path, &mut request, identity.as_ref(), arrival)
+                    .await
+                {
                     Ok(context) => {
                         request.extensions_mut().insert(Arc::new(context));
                         if let Some(identity) = identity {
@@ -132,13 +140,21 @@ impl Gate {
         operation: &Operation,
         headers: &HeaderMap,
     ) -> Result<Option<Identity>, Problem> {
-        let Some(required) = &operation.scopes else { return Ok(None) };
+        let Some(required) = &operation.scopes else {
+            return Ok(None);
+        };
         let mut sent = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (sent.next(), sent.next()) else {
-            return Err(Problem::new(&problem::MISSING_CREDENTIALS, "send one Authorization header"));
+            return Err(Problem::new(
+                &problem::MISSING_CREDENTIALS,
+                "send one Authorization header",
+            ));
         };
         let token = value.to_str().ok().and_then(bearer).ok_or_else(|| {
-            Problem::new(&problem::MISSING_CREDENTIALS, "the Authorization header is no Bearer token")
+            Problem::new(
+                &problem::MISSING_CREDENTIALS,
+                "the Authorization header is no Bearer token",
+            )
         })?;
         let claims = self.keys.verify(token)?;
         let identity = sessions::identify(&self.db, &claims).await?;
@@ -146,8 +162,17 @@ impl Gate {
         if required.iter().all(|scope| identity.scopes.allow(*scope)) {
             return Ok(Some(identity));
         }
-        Err(Problem::new(&problem::INSUFFICIENT_SCOPE, "this token was issued for less")
-            .member("required_scopes", required.iter().map(|scope| scope.name()).collect::<Vec<_>>()))
+        Err(Problem::new(
+            &problem::INSUFFICIENT_SCOPE,
+            "this token was issued for less",
+        )
+        .member(
+            "required_scopes",
+            required
+                .iter()
+                .map(|scope| scope.name())
+                .collect::<Vec<_>>(),
+        ))
     }
 
     async fn limit(
@@ -160,12 +185,22 @@ impl Gate {
         if operation.template.starts_with("/health") {
             return None;
         }
-        let policy = if operation.method == Method::GET { Policy::Read } else { Policy::Write };
+        let policy = if operation.method == Method::GET {
+            Policy::Read
+        } else {
+            Policy::Write
+        };
         match identity {
             Some(identity) => {
-                self.limits.take(policy, &identity.user_id.to_string(), Fallback::Pass).await
+                self.limits
+                    .take(policy, &identity.user_id.to_string(), Fallback::Pass)
+                    .await
             }
-            None => self.limits.take(policy, &group(address), Fallback::ThisProcess).await,
+            None => {
+                self.limits
+                    .take(policy, &group(address), Fallback::ThisProcess)
+                    .await
+            }
         }
     }
 
@@ -189,7 +224,10 @@ impl Gate {
             && operation.conditional
             && !request.headers().contains_key(header::IF_MATCH)
         {
-            return Err(Problem::new(&problem::PRECONDITION_REQUIRED, "send the ETag you last saw"));
+            return Err(Problem::new(
+                &problem::PRECONDITION_REQUIRED,
+                "send the ETag you last saw",
+            ));
         }
         Ok(Context {
             request_id: arrival.request_id.clone(),
@@ -208,10 +246,15 @@ impl Gate {
         identity: Option<&Identity>,
         body: &Value,
     ) -> Result<Option<idempotency::Key>, Problem> {
-        let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+        let Some(value) = request.headers().get("idempotency-key") else {
+            return Ok(None);
+        };
         let raw = value.to_str().unwrap_or_default();
         // The draft's form is a quoted string; the raw one is what most clients send.
-        let key = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
+        let key = raw
+            .strip_prefix('"')
+            .and_then(|raw| raw.strip_suffix('"'))
+            .unwrap_or(raw);
         if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Problem::bad_header(
                 &problem::INVALID_IDEMPOTENCY_KEY,
@@ -225,7 +268,11 @@ impl Gate {
         };
         let if_match = text(request.headers(), header::IF_MATCH).unwrap_or_default();
         let mut canonical = Sha256::new();
-        for part in [request.uri().path(), request.uri().query().unwrap_or_default(), if_match] {
+        for part in [
+            request.uri().path(),
+            request.uri().query().unwrap_or_default(),
+            if_match,
+        ] {
             canonical.update(part);
             canonical.update([0]);
         }
@@ -253,27 +300,61 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 
 /// Everything is answered as JSON, so a client must take that.
 fn acceptable(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(accept) = text(headers, header::ACCEPT) else { return Ok(()) };
+    let Some(accept) = text(headers, header::ACCEPT) else {
+        return Ok(());
+    };
     let takes = |range: &str| {
-        let kind = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        ["*/*", "application/*", "application/json", "application/problem+json"].contains(&kind.as_str())
+        let kind = range
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        [
+            "*/*",
+            "application/*",
+            "application/json",
+            "application/problem+json",
+        ]
+        .contains(&kind.as_str())
     };
     if accept.trim().is_empty() || accept.split(',').any(takes) {
         return Ok(());
     }
-    Err(Problem::new(&problem::NOT_ACCEPTABLE, "only application/json can be answered"))
+    Err(Problem::new(
+        &problem::NOT_ACCEPTABLE,
+        "only application/json can be answered",
+    ))
 }
 
-fn parameters(operation: &Operation, path: &BTreeMap<String, String>, query: &str) -> Result<(), Problem> {
+fn parameters(
+    operation: &Operation,
+    path: &BTreeMap<String, String>,
+    query: &str,
+) -> Result<(), Problem> {
     let mut given: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        given.entry(name.into_owned()).or_default().push(value.into_owned());
+        given
+            .entry(name.into_owned())
+            .or_default()
+            .push(value.into_owned());
     }
-    let known = |name: &String| operation.parameters.iter().any(|p| !p.in_path && p.name == *name);
+    let known = |name: &String| {
+        operation
+            .parameters
+            .iter()
+            .any(|p| !p.in_path && p.name == *name)
+    };
     let unknown: Vec<_> = given
         .keys()
         .filter(|name| !known(name))
-        .map(|name| broken(&name.chars().take(100).collect::<String>(), "unknown", "is no parameter of this operation"))
+        .map(|name| {
+            broken(
+                &name.chars().take(100).collect::<String>(),
+                "unknown",
+                "is no parameter of this operation",
+            )
+        })
         .collect();
     if !unknown.is_empty() {
         return Err(Problem::parameters(&problem::UNKNOWN_PARAMETER, unknown));
@@ -311,7 +392,8 @@ fn broken(name: &str, code: &'static str, detail: &str) -> Violation {
 /// Reads and checks the body, and leaves it in place for the operation.
 async fn body(rule: &BodyRule, request: &mut Request) -> Result<Value, Problem> {
     let too_large = || Problem::new(&problem::PAYLOAD_TOO_LARGE, "a body has at most 1 MiB");
-    let declared = text(request.headers(), header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    let declared = text(request.headers(), header::CONTENT_LENGTH)
+        .and_then(|length| length.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY) {
         return Err(too_large());
     }
@@ -320,16 +402,26 @@ async fn body(rule: &BodyRule, request: &mut Request) -> Result<Value, Problem> 
         Ok(Ok(bytes)) => bytes,
         Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => return Err(too_large()),
         Ok(Err(_)) => {
-            return Err(Problem::new(&problem::MALFORMED_BODY, "the body ends too early"));
+            return Err(Problem::new(
+                &problem::MALFORMED_BODY,
+                "the body ends too early",
+            ));
         }
-        Err(_) => return Err(Problem::new(&problem::REQUEST_TIMEOUT, "the body did not arrive in time")),
+        Err(_) => {
+            return Err(Problem::new(
+                &problem::REQUEST_TIMEOUT,
+                "the body did not arrive in time",
+            ));
+        }
     };
     if bytes.is_empty() && !rule.required {
         return Ok(Value::Null);
     }
     let merge_patch = request.method() == Method::PATCH;
     media_type(rule, request.headers_mut(), merge_patch)?;
-    let value = if rule.form { form(&bytes)? } else {
+    let value = if rule.form {
+        form(&bytes)?
+    } else {
         json::parse(&bytes).map_err(|detail| Problem::new(&problem::MALFORMED_BODY, detail))?
     };
     let violations = validation::violations(&rule.schema, &value);
@@ -343,10 +435,22 @@ async fn body(rule: &BodyRule, request: &mut Request) -> Result<Value, Problem> 
 /// Checks `Content-Type`. A merge patch (RFC 7396) is the JSON that PATCH takes anyway.
 fn media_type(rule: &BodyRule, headers: &mut HeaderMap, merge_patch: bool) -> Result<(), Problem> {
     let sent = text(headers, header::CONTENT_TYPE).unwrap_or_default();
-    let sent = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let wanted = if rule.form { "application/x-www-form-urlencoded" } else { "application/json" };
+    let sent = sent
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let wanted = if rule.form {
+        "application/x-www-form-urlencoded"
+    } else {
+        "application/json"
+    };
     if sent != wanted && !(merge_patch && sent == "application/merge-patch+json") {
-        return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, format!("send {wanted}")));
+        return Err(Problem::new(
+            &problem::UNSUPPORTED_MEDIA_TYPE,
+            format!("send {wanted}"),
+        ));
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(wanted));
     Ok(())
@@ -355,8 +459,14 @@ fn media_type(rule: &BodyRule, headers: &mut HeaderMap, merge_patch: bool) -> Re
 fn form(bytes: &[u8]) -> Result<Value, Problem> {
     let mut fields = serde_json::Map::new();
     for (name, value) in url::form_urlencoded::parse(bytes) {
-        if fields.insert(name.into_owned(), value.into_owned().into()).is_some() {
-            return Err(Problem::new(&problem::MALFORMED_BODY, "a form field stands twice"));
+        if fields
+            .insert(name.into_owned(), value.into_owned().into())
+            .is_some()
+        {
+            return Err(Problem::new(
+                &problem::MALFORMED_BODY,
+                "a form field stands twice",
+            ));
         }
     }
     Ok(fields.into())
@@ -364,14 +474,24 @@ fn form(bytes: &[u8]) -> Result<Value, Problem> {
 
 /// The versions of `If-Match`. Weak marks and compression suffixes that proxies add are taken off.
 fn versions(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(Vec::new()) };
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(Vec::new());
+    };
     let value = value.to_str().unwrap_or_default().trim();
     if value == "*" {
         return Ok(Vec::new());
     }
-    value.split(',').map(|tag| version(tag.trim())).collect::<Option<_>>().ok_or_else(|| {
-        Problem::bad_header(&problem::INVALID_HEADER, "If-Match", "must be an ETag of this service, or *")
-    })
+    value
+        .split(',')
+        .map(|tag| version(tag.trim()))
+        .collect::<Option<_>>()
+        .ok_or_else(|| {
+            Problem::bad_header(
+                &problem::INVALID_HEADER,
+                "If-Match",
+                "must be an ETag of this service, or *",
+            )
+        })
 }
 
 /// The version that an entity tag of ours names.
@@ -384,8 +504,11 @@ pub fn version(tag: &str) -> Option<i64> {
 impl From<Verdict> for Problem {
     fn from(verdict: Verdict) -> Self {
         let (quota, window) = (verdict.rate.quota, verdict.rate.window.as_secs());
-        Self::new(&problem::RATE_LIMITED, format!("at most {quota} requests in {window} s"))
-            .member("policy", verdict.policy.name())
-            .retry_after(verdict.retry_after)
+        Self::new(
+            &problem::RATE_LIMITED,
+            format!("at most {quota} requests in {window} s"),
+        )
+        .member("policy", verdict.policy.name())
+        .retry_after(verdict.retry_after)
     }
 }

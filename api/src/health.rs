@@ -151,5 +151,9 @@ impl Api {
 }
 
 fn status(up: bool) -> DependencyStatus {
-    if up { DependencyStatus::Up } else { DependencyStatus::Down }
+    if up {
+        DependencyStatus::Up
+    } else {
+        DependencyStatus::Down
+    }
 }

@@ -21,14 +21,16 @@ pub fn parse(bytes: &[u8]) -> Result<Value, String> {
         .map_err(|error| {
             let kind = match error.classify() {
                 serde_json::error::Category::Eof => "ends too early",
-                serde_json::error::Category::Data => {
-                    "repeats a key or nests deeper than 32 levels"
-                }
+                serde_json::error::Category::Data => "repeats a key or nests deeper than 32 levels",
                 serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
                     "is not JSON"
                 }
             };
-            format!("the body {kind} at line {}, column {}", error.line(), error.column())
+            format!(
+                "the body {kind} at line {}, column {}",
+                error.line(),
+                error.column()
+            )
         })
 }
 
@@ -105,7 +107,9 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not finite"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not finite"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
@@ -165,7 +169,10 @@ mod tests {
     #[test]
     fn a_message_never_repeats_the_input() {
         let message = parse(br#"{"password": "hunter2" oops}"#).unwrap_err();
-        assert!(!message.contains("hunter2") && !message.contains("oops"), "{message}");
+        assert!(
+            !message.contains("hunter2") && !message.contains("oops"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
 use poem_openapi::OpenApiService;
 use redis::aio::ConnectionManager;
 use sqlx::PgPool;
-use taskhub::tokens;
+use taskhub::{passwords::Hasher, queue::Doorbell, tokens};
 
 use crate::{
     contract::Contract,
@@ -35,6 +35,8 @@ pub struct Parts {
     pub db: PgPool,
     pub redis: ConnectionManager,
     pub keys: Arc<tokens::Keys>,
+    pub hasher: Arc<Hasher>,
+    pub doorbell: Doorbell,
     pub draining: Draining,
     pub options: Options,
 }
@@ -62,11 +64,29 @@ pub struct Options {
 /// # Errors
 /// Where the document generated from the code contradicts itself.
 pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 'static> {
-    let Parts { db, redis, keys, draining, options } = parts;
-    let limits = Arc::new(Limits::new(redis.clone(), options.rates, options.redis_prefix));
+    let Parts {
+        db,
+        redis,
+        keys,
+        hasher,
+        doorbell,
+        draining,
+        options,
+    } = parts;
+    let limits = Arc::new(Limits::new(
+        redis.clone(),
+        options.rates,
+        options.redis_prefix,
+    ));
     let operations = (
-        health::Api { draining, db: db.clone(), redis },
-        meta::Api { limits: limits.clone() },
+        health::Api {
+            draining,
+            db: db.clone(),
+            redis,
+        },
+        meta::Api {
+            limits: limits.clone(),
+        },
     );
     let service = OpenApiService::new(operations, "TaskHub", env!("CARGO_PKG_VERSION"));
     let document: serde_json::Value = serde_json::from_str(&service.spec())?;

@@ -117,7 +117,9 @@ pub struct Limits {
 
 impl std::fmt::Debug for Limits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Limits").field("rates", &self.rates).finish_non_exhaustive()
+        f.debug_struct("Limits")
+            .field("rates", &self.rates)
+            .finish_non_exhaustive()
     }
 }
 
@@ -180,7 +182,11 @@ impl Limits {
                     allowed,
                     tokens as u32,
                     per_token.mul_f64(f64::from(rate.quota) - tokens),
-                    if allowed { Duration::ZERO } else { per_token.mul_f64(1.0 - tokens) },
+                    if allowed {
+                        Duration::ZERO
+                    } else {
+                        per_token.mul_f64(1.0 - tokens)
+                    },
                 )
             }
         })
@@ -193,9 +199,15 @@ impl Limits {
     /// # Errors
     /// The verdict that refuses.
     pub async fn login(&self, account: &str, address: IpAddr) -> Result<(), Verdict> {
-        refuse(self.take(Policy::LoginAddress, &group(address), Fallback::ThisProcess).await)?;
+        refuse(
+            self.take(Policy::LoginAddress, &group(address), Fallback::ThisProcess)
+                .await,
+        )?;
         let who = self.login_bucket(account, address).await;
-        refuse(self.take(Policy::LoginAccount, &who, Fallback::ThisProcess).await)
+        refuse(
+            self.take(Policy::LoginAccount, &who, Fallback::ThisProcess)
+                .await,
+        )
     }
 
     /// A right password empties the account's count and makes the address known.
@@ -218,14 +230,20 @@ impl Limits {
     /// # Errors
     /// The verdict that refuses.
     pub async fn registration(&self, address: IpAddr) -> Result<(), Verdict> {
-        refuse(self.take(Policy::Register, &group(address), Fallback::ThisProcess).await)
+        refuse(
+            self.take(Policy::Register, &group(address), Fallback::ThisProcess)
+                .await,
+        )
     }
 
     async fn login_bucket(&self, account: &str, address: IpAddr) -> String {
         let known = self.known(account, address);
         let known = self
             .ask(async |mut redis| {
-                redis::cmd("EXISTS").arg(known).query_async::<bool>(&mut redis).await
+                redis::cmd("EXISTS")
+                    .arg(known)
+                    .query_async::<bool>(&mut redis)
+                    .await
             })
             .await;
         match known {
@@ -250,7 +268,8 @@ impl Limits {
         match tokio::time::timeout(PATIENCE, question(self.redis.clone())).await {
             Ok(Ok(answer)) => Some(answer),
             failure => {
-                self.paused_until.store(now + PAUSE_MILLIS, Ordering::Relaxed);
+                self.paused_until
+                    .store(now + PAUSE_MILLIS, Ordering::Relaxed);
                 metrics::counter!("taskhub_rate_limit_redis_failures_total").increment(1);
                 let reason = match failure {
                     Ok(Err(error)) => error.to_string(),
@@ -280,7 +299,10 @@ impl Limits {
     }
 
     fn forget_locally(&self, key: &str) {
-        self.local.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.local
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 }
 

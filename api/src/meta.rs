@@ -63,8 +63,12 @@ impl Api {
     async fn meta(&self) -> Json<Meta> {
         Json(Meta {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: option_env!("TASKHUB_COMMIT").filter(|commit| !commit.is_empty()).map(str::to_owned),
-            features: ["idempotency", "conditional_requests", "rate_limits"].map(str::to_owned).into(),
+            commit: option_env!("TASKHUB_COMMIT")
+                .filter(|commit| !commit.is_empty())
+                .map(str::to_owned),
+            features: ["idempotency", "conditional_requests", "rate_limits"]
+                .map(str::to_owned)
+                .into(),
         })
     }
 
@@ -73,8 +77,13 @@ impl Api {
     /// Every limit that a request can meet. Needs no token.
     #[oai(path = "/limits", method = "get", operation_id = "get_limits")]
     async fn limits(&self) -> Json<MetaLimits> {
-        let policies =
-            [Policy::Read, Policy::Write, Policy::LoginAddress, Policy::LoginAccount, Policy::Register];
+        let policies = [
+            Policy::Read,
+            Policy::Write,
+            Policy::LoginAddress,
+            Policy::LoginAccount,
+            Policy::Register,
+        ];
         let rates = policies
             .map(|policy| (policy, self.limits.rate(policy)))
             .into_iter()

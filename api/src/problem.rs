@@ -143,8 +143,14 @@ impl Problem {
 
     /// Broken rules of the body: `{pointer, code, detail}`.
     pub fn violations(violations: Vec<Violation>) -> Self {
-        let unknown = violations.iter().all(|violation| violation.code == "unknown-field");
-        let kind = if unknown { &UNKNOWN_FIELD } else { &VALIDATION_FAILED };
+        let unknown = violations
+            .iter()
+            .all(|violation| violation.code == "unknown-field");
+        let kind = if unknown {
+            &UNKNOWN_FIELD
+        } else {
+            &VALIDATION_FAILED
+        };
         let detail = match violations.len() {
             1 => format!("{}: {}", violations[0].pointer, violations[0].detail),
             count => format!("{count} rules are broken; see errors"),
@@ -196,7 +202,10 @@ impl Problem {
             tracing::error!(code = self.kind.code, cause, "request failed");
         }
         let mut document = Map::from_iter([
-            ("type".to_owned(), format!("{public_url}/problems/{}", self.kind.code).into()),
+            (
+                "type".to_owned(),
+                format!("{public_url}/problems/{}", self.kind.code).into(),
+            ),
             ("title".to_owned(), self.kind.title.into()),
             ("status".to_owned(), status.as_u16().into()),
             ("detail".to_owned(), self.detail.into()),
@@ -211,7 +220,9 @@ impl Problem {
             .content_type("application/problem+json")
             .body(Body::from(Value::Object(document).to_string()));
         if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge(self.kind));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge(self.kind));
         }
         response.headers_mut().extend(self.headers);
         response
@@ -278,7 +289,9 @@ fn is_passing(error: &sqlx::Error) -> bool {
     match error.as_database_error() {
         // Connection, resources, lock timeout, shutdown and cancellation, serialisation, password.
         Some(error) => error.code().is_some_and(|code| {
-            ["08", "53", "55P03", "57", "40", "28"].iter().any(|class| code.starts_with(class))
+            ["08", "53", "55P03", "57", "40", "28"]
+                .iter()
+                .any(|class| code.starts_with(class))
         }),
         None => matches!(
             error,
@@ -304,9 +317,10 @@ impl From<poem::Error> for Problem {
                 Self::new(&METHOD_NOT_ALLOWED, "this path has other methods")
             }
             StatusCode::UNAUTHORIZED => Self::new(&MISSING_CREDENTIALS, "no access token was sent"),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                Self::new(&UNSUPPORTED_MEDIA_TYPE, "this content type is not accepted here")
-            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(
+                &UNSUPPORTED_MEDIA_TYPE,
+                "this content type is not accepted here",
+            ),
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Self::new(&PAYLOAD_TOO_LARGE, "a body has at most 1 MiB")
             }
@@ -322,7 +336,11 @@ impl Problem {
         let name = error
             .downcast_ref::<ParseParamError>()
             .map(|error| error.name)
-            .or_else(|| error.downcast_ref::<ParsePathError>().map(|error| error.name));
+            .or_else(|| {
+                error
+                    .downcast_ref::<ParsePathError>()
+                    .map(|error| error.name)
+            });
         match name {
             Some(name) => Self::parameters(
                 &INVALID_PARAMETER,
@@ -332,7 +350,10 @@ impl Problem {
                     detail: "it is not what the description asks for".to_owned(),
                 }],
             ),
-            None => Self::new(&VALIDATION_FAILED, "the body is not what the description asks for"),
+            None => Self::new(
+                &VALIDATION_FAILED,
+                "the body is not what the description asks for",
+            ),
         }
     }
 }

@@ -64,7 +64,12 @@ impl<T: ToJSON + Type> Versioned<T> {
 
 impl<T: ToJSON + Type> Created<T> {
     pub fn new(value: T, location: String, version: i64, replayed: bool) -> Self {
-        Self::Made(Json(value), location, etag(version), replayed.then_some(true))
+        Self::Made(
+            Json(value),
+            location,
+            etag(version),
+            replayed.then_some(true),
+        )
     }
 }
 

@@ -1,7 +1,9 @@
 //! The accept loop: an endpoint on hyper, with the deadlines and bounds that keep slow, greedy and
 //! malformed clients from harming the others, and a stop that fails nobody's request.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
 
 use http::{HeaderValue, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -58,7 +60,9 @@ pub async fn serve(
         tracing::info!(seconds = times.drain.as_secs(), "draining");
         sleep(times.drain).await;
     });
-    let local = listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let local = listener
+        .local_addr()
+        .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
     let local = LocalAddr(local.into());
     loop {
         let slot = slots.clone().acquire_owned();
@@ -102,7 +106,9 @@ impl Connection {
                 let request = (request, local, remote, http::uri::Scheme::HTTP).into();
                 let mut response = app.get_response(request).await;
                 if draining.has_begun() {
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    response
+                        .headers_mut()
+                        .insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(hyper::Response::from(response))
             }

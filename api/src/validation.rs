@@ -13,7 +13,13 @@ const MAX_VIOLATIONS: usize = 100;
 pub fn violations(schema: &Validator, body: &Value) -> Vec<Violation> {
     let mut found: Vec<_> = json::nul_strings(body)
         .into_iter()
-        .map(|pointer| violation(pointer, "forbidden-character", "must not contain U+0000".to_owned()))
+        .map(|pointer| {
+            violation(
+                pointer,
+                "forbidden-character",
+                "must not contain U+0000".to_owned(),
+            )
+        })
         .collect();
     for error in schema.iter_errors(body) {
         describe(&error, &mut found);
@@ -45,7 +51,10 @@ impl ParameterRule {
     /// Checks all values of one parameter.
     pub fn violations(&self, name: &str, values: &[String]) -> Vec<Violation> {
         let value = if self.is_list() {
-            values.iter().map(|text| typed(&self.schema["items"], text)).collect()
+            values
+                .iter()
+                .map(|text| typed(&self.schema["items"], text))
+                .collect()
         } else {
             typed(&self.schema, values.first().map_or("", String::as_str))
         };
@@ -94,7 +103,11 @@ fn describe(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
         | Broken::UnevaluatedProperties { unexpected } => {
             found.extend(unexpected.iter().take(MAX_VIOLATIONS).map(|name| {
                 let pointer = format!("{at}/{}", json::escape(name));
-                violation(pointer, "unknown-field", "is not a field of this".to_owned())
+                violation(
+                    pointer,
+                    "unknown-field",
+                    "is not a field of this".to_owned(),
+                )
             }));
             return;
         }
@@ -111,24 +124,41 @@ fn describe(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
                 }
                 return;
             }
-            ("no-such-form", "has none of the forms that the description allows".to_owned())
+            (
+                "no-such-form",
+                "has none of the forms that the description allows".to_owned(),
+            )
         }
-        Broken::OneOfMultipleValid { .. } => ("ambiguous", "has several forms at once; use one".to_owned()),
+        Broken::OneOfMultipleValid { .. } => {
+            ("ambiguous", "has several forms at once; use one".to_owned())
+        }
         Broken::Type { kind } => ("wrong-type", format!("must be {}", types(kind))),
         Broken::Enum { options } => ("not-allowed", format!("must be one of {options}")),
         Broken::Constant { expected_value } => ("not-allowed", format!("must be {expected_value}")),
         Broken::Format { format } => ("invalid-format", format!("must be a {format}")),
         Broken::Pattern { pattern } => ("invalid-format", format!("must match {pattern}")),
-        Broken::MinLength { limit } => ("too-short", format!("must have at least {limit} characters")),
-        Broken::MaxLength { limit } => ("too-long", format!("must have at most {limit} characters")),
+        Broken::MinLength { limit } => (
+            "too-short",
+            format!("must have at least {limit} characters"),
+        ),
+        Broken::MaxLength { limit } => {
+            ("too-long", format!("must have at most {limit} characters"))
+        }
         Broken::MinItems { limit } => ("too-few", format!("must have at least {limit} items")),
         Broken::MaxItems { limit } => ("too-many", format!("must have at most {limit} items")),
         Broken::UniqueItems => ("repeated", "must not repeat an item".to_owned()),
         Broken::Minimum { limit } => ("too-small", format!("must be at least {limit}")),
         Broken::Maximum { limit } => ("too-large", format!("must be at most {limit}")),
-        Broken::MinProperties { limit } => ("too-few", format!("must have at least {limit} fields")),
-        Broken::MaxProperties { limit } => ("too-many", format!("must have at most {limit} fields")),
-        other => ("invalid", format!("breaks the rule \"{}\"", other.keyword())),
+        Broken::MinProperties { limit } => {
+            ("too-few", format!("must have at least {limit} fields"))
+        }
+        Broken::MaxProperties { limit } => {
+            ("too-many", format!("must have at most {limit} fields"))
+        }
+        other => (
+            "invalid",
+            format!("breaks the rule \"{}\"", other.keyword()),
+        ),
     };
     found.push(violation(at, code, detail));
 }
@@ -139,10 +169,14 @@ fn likeliest<'e>(
     at: &str,
 ) -> Option<&'e [ValidationError<'static>]> {
     let wrong_type = |error: &ValidationError<'_>| {
-        matches!(error.kind(), Broken::Type { .. } | Broken::Constant { .. } | Broken::Enum { .. })
-            && error.instance_path().to_string() == at
+        matches!(
+            error.kind(),
+            Broken::Type { .. } | Broken::Constant { .. } | Broken::Enum { .. }
+        ) && error.instance_path().to_string() == at
     };
-    let mut fitting = context.iter().filter(|branch| !branch.iter().any(wrong_type));
+    let mut fitting = context
+        .iter()
+        .filter(|branch| !branch.iter().any(wrong_type));
     let first = fitting.next()?;
     fitting.next().is_none().then_some(first)
 }
@@ -151,8 +185,10 @@ fn types(kind: &jsonschema::error::TypeKind) -> String {
     let name = |json_type: &jsonschema::JsonType| json_type.to_string();
     match kind {
         jsonschema::error::TypeKind::Single(one) => name(one),
-        jsonschema::error::TypeKind::Multiple(several) => {
-            several.iter().map(|one| name(&one)).collect::<Vec<_>>().join(" or ")
-        }
+        jsonschema::error::TypeKind::Multiple(several) => several
+            .iter()
+            .map(|one| name(&one))
+            .collect::<Vec<_>>()
+            .join(" or "),
     }
 }

@@ -86,8 +86,15 @@ pub enum Schema {
 /// Where the database cannot be reached.
 pub async fn schema(db: &mut PgConnection) -> anyhow::Result<Schema> {
     let applied = applied(db).await?;
-    let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-    let missing: Vec<i64> = known.iter().copied().filter(|v| !applied.contains(v)).collect();
+    let known: Vec<i64> = MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .collect();
+    let missing: Vec<i64> = known
+        .iter()
+        .copied()
+        .filter(|v| !applied.contains(v))
+        .collect();
     let unknown: Vec<i64> = applied.into_iter().filter(|v| !known.contains(v)).collect();
     Ok(if !unknown.is_empty() {
         Schema::Unknown(unknown)
@@ -100,9 +107,10 @@ pub async fn schema(db: &mut PgConnection) -> anyhow::Result<Schema> {
 
 /// The versions the database has, oldest first; none where it was never migrated.
 async fn applied(db: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
-    let exists = sqlx::query_scalar!(r#"select to_regclass('_sqlx_migrations') is not null as "exists!""#)
-        .fetch_one(&mut *db)
-        .await?;
+    let exists =
+        sqlx::query_scalar!(r#"select to_regclass('_sqlx_migrations') is not null as "exists!""#)
+            .fetch_one(&mut *db)
+            .await?;
     if !exists {
         return Ok(Vec::new());
     }

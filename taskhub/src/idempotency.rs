@@ -131,11 +131,7 @@ async fn recall<T: DeserializeOwned + Send>(
     Ok(Some(outcome))
 }
 
-async fn keep<T: Serialize>(
-    db: &mut PgConnection,
-    key: &Key,
-    outcome: &Outcome<T>,
-) -> Result<()> {
+async fn keep<T: Serialize>(db: &mut PgConnection, key: &Key, outcome: &Outcome<T>) -> Result<()> {
     let outcome = serde_json::to_value(outcome).map_err(anyhow::Error::from)?;
     sqlx::query!(
         r#"

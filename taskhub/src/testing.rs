@@ -25,7 +25,11 @@ impl Database {
         let maintenance = variable("TEST_DATABASE_URL");
         let name = format!("test_{}", Uuid::now_v7().simple());
         let template = template(&maintenance).await;
-        execute(&maintenance, &format!("create database {name} template {template}")).await;
+        execute(
+            &maintenance,
+            &format!("create database {name} template {template}"),
+        )
+        .await;
         let url = with_database(&maintenance, &name);
         let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
         Self {
@@ -56,32 +60,44 @@ async fn template(maintenance: &str) -> String {
     let checksum = database::MIGRATIONS
         .iter()
         .flat_map(|migration| migration.checksum.iter())
-        .fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        .fold(0_u64, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+        });
     let name = format!("template_{checksum:016x}");
     let mut db = connect(maintenance).await;
     sqlx::query("select pg_advisory_lock(7283)")
         .execute(&mut db)
         .await
         .expect("the template's lock");
-    let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-        .bind(&name)
-        .fetch_one(&mut db)
-        .await
-        .expect("a list of databases");
+    let exists: bool =
+        sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(&name)
+            .fetch_one(&mut db)
+            .await
+            .expect("a list of databases");
     if !exists {
         // Migrated under another name, so that a run cut short leaves no half template.
         let draft = format!("draft_{}", Uuid::now_v7().simple());
         execute(maintenance, &format!("create database {draft}")).await;
         let url = with_database(maintenance, &draft);
         let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
-        database::migrate(&options).await.expect("a migrated template");
-        execute(maintenance, &format!("alter database {draft} rename to {name}")).await;
+        database::migrate(&options)
+            .await
+            .expect("a migrated template");
+        execute(
+            maintenance,
+            &format!("alter database {draft} rename to {name}"),
+        )
+        .await;
     }
     db.close().await.expect("a connection that closes");
     name
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the test servers are is no setting of the programs")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the test servers are is no setting of the programs"
+)]
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`"))
 }

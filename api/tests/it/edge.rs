@@ -16,17 +16,28 @@ async fn an_unknown_path_is_told_from_a_missing_token() {
     let answer = service.get("/v1/nothing").send().await.unwrap();
     problem(answer, StatusCode::NOT_FOUND, "no-such-route").await;
     let answer = service.get("/v1/me").send().await.unwrap();
-    assert_eq!(answer.headers()["www-authenticate"], r#"Bearer realm="taskhub""#);
+    assert_eq!(
+        answer.headers()["www-authenticate"],
+        r#"Bearer realm="taskhub""#
+    );
     problem(answer, StatusCode::UNAUTHORIZED, "missing-credentials").await;
 }
 
 #[tokio::test]
 async fn another_method_is_told_which_are_allowed() {
     let service = Service::start().await;
-    let answer = service.request(Method::DELETE, "/health").send().await.unwrap();
+    let answer = service
+        .request(Method::DELETE, "/health")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.headers()["allow"], "GET, HEAD, OPTIONS");
     problem(answer, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed").await;
-    let answer = service.request(Method::OPTIONS, "/health").send().await.unwrap();
+    let answer = service
+        .request(Method::OPTIONS, "/health")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     assert_eq!(answer.headers()["allow"], "GET, HEAD, OPTIONS");
 }
@@ -35,19 +46,36 @@ async fn another_method_is_told_which_are_allowed() {
 async fn head_is_get_without_the_body() {
     let service = Service::start().await;
     let get = service.get("/v1/meta").send().await.unwrap();
-    let head = service.request(Method::HEAD, "/v1/meta").send().await.unwrap();
+    let head = service
+        .request(Method::HEAD, "/v1/meta")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(head.status(), StatusCode::OK);
-    assert_eq!(head.headers()["content-length"], get.headers()["content-length"]);
+    assert_eq!(
+        head.headers()["content-length"],
+        get.headers()["content-length"]
+    );
     assert_eq!(head.bytes().await.unwrap().len(), 0);
 }
 
 #[tokio::test]
 async fn a_request_id_is_kept_when_it_is_harmless_and_made_otherwise() {
     let service = Service::start().await;
-    let answer = service.get("/health").header("x-request-id", "mine-1").send().await.unwrap();
+    let answer = service
+        .get("/health")
+        .header("x-request-id", "mine-1")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.headers()["x-request-id"], "mine-1");
     for bad in ["with space", &"x".repeat(129)] {
-        let answer = service.get("/health").header("x-request-id", bad).send().await.unwrap();
+        let answer = service
+            .get("/health")
+            .header("x-request-id", bad)
+            .send()
+            .await
+            .unwrap();
         assert_ne!(answer.headers()["x-request-id"], bad);
         assert!(!answer.headers()["x-request-id"].is_empty());
     }
@@ -61,16 +89,27 @@ async fn every_answer_carries_the_security_headers() {
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
         assert_eq!(headers["cache-control"], "no-store", "{path}");
-        assert!(headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'"), "{path}");
+        assert!(
+            headers["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .contains("default-src 'none'"),
+            "{path}"
+        );
         assert!(!headers.contains_key("server"), "{path}");
-        assert!(!headers.contains_key("access-control-allow-origin"), "{path}");
+        assert!(
+            !headers.contains_key("access-control-allow-origin"),
+            "{path}"
+        );
     }
 }
 
 #[tokio::test]
 async fn only_the_listed_origins_may_call_from_a_page() {
-    let service =
-        Service::start_with(|options| options.cors_origins = vec!["https://app.example".to_owned()]).await;
+    let service = Service::start_with(|options| {
+        options.cors_origins = vec!["https://app.example".to_owned()]
+    })
+    .await;
     let ask = |origin: &'static str| {
         service
             .request(Method::OPTIONS, "/v1/tasks")
@@ -79,12 +118,29 @@ async fn only_the_listed_origins_may_call_from_a_page() {
             .send()
     };
     let allowed = ask("https://app.example").await.unwrap();
-    assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example");
-    assert!(!allowed.headers().contains_key("access-control-allow-credentials"));
+    assert_eq!(
+        allowed.headers()["access-control-allow-origin"],
+        "https://app.example"
+    );
+    assert!(
+        !allowed
+            .headers()
+            .contains_key("access-control-allow-credentials")
+    );
     let other = ask("https://evil.example").await.unwrap();
     assert!(!other.headers().contains_key("access-control-allow-origin"));
-    let answer = service.get("/health").header("origin", "https://app.example").send().await.unwrap();
-    assert!(answer.headers()["access-control-expose-headers"].to_str().unwrap().contains("ETag"));
+    let answer = service
+        .get("/health")
+        .header("origin", "https://app.example")
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        answer.headers()["access-control-expose-headers"]
+            .to_str()
+            .unwrap()
+            .contains("ETag")
+    );
 }
 
 #[tokio::test]
@@ -98,10 +154,24 @@ async fn an_unknown_query_parameter_is_refused() {
 #[tokio::test]
 async fn a_client_that_takes_no_json_is_told() {
     let service = Service::start().await;
-    let answer = service.get("/v1/meta").header("accept", "text/html").send().await.unwrap();
+    let answer = service
+        .get("/v1/meta")
+        .header("accept", "text/html")
+        .send()
+        .await
+        .unwrap();
     problem(answer, StatusCode::NOT_ACCEPTABLE, "not-acceptable").await;
-    for accept in ["*/*", "text/html, application/json;q=0.5", "application/problem+json"] {
-        let answer = service.get("/v1/meta").header("accept", accept).send().await.unwrap();
+    for accept in [
+        "*/*",
+        "text/html, application/json;q=0.5",
+        "application/problem+json",
+    ] {
+        let answer = service
+            .get("/v1/meta")
+            .header("accept", accept)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{accept}");
     }
 }
@@ -110,17 +180,32 @@ async fn a_client_that_takes_no_json_is_told() {
 async fn bodies_are_bounded_and_typed() {
     let service = Service::start().await;
     let register = || service.post("/v1/auth/register");
-    let json = |body: String| register().header("content-type", "application/json").body(body);
+    let json = |body: String| {
+        register()
+            .header("content-type", "application/json")
+            .body(body)
+    };
 
     let answer = register().body("{}").send().await.unwrap();
-    problem(answer, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type").await;
+    problem(
+        answer,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+    )
+    .await;
     let answer = json("{\"username\": ".to_owned()).send().await.unwrap();
     problem(answer, StatusCode::BAD_REQUEST, "malformed-json").await;
-    let answer = json(r#"{"username":"a","username":"b"}"#.to_owned()).send().await.unwrap();
+    let answer = json(r#"{"username":"a","username":"b"}"#.to_owned())
+        .send()
+        .await
+        .unwrap();
     problem(answer, StatusCode::BAD_REQUEST, "malformed-json").await;
     let answer = json("[".repeat(33) + &"]".repeat(33)).send().await.unwrap();
     problem(answer, StatusCode::BAD_REQUEST, "malformed-json").await;
-    let answer = json(format!("\"{}\"", "x".repeat(1024 * 1024))).send().await.unwrap();
+    let answer = json(format!("\"{}\"", "x".repeat(1024 * 1024)))
+        .send()
+        .await
+        .unwrap();
     problem(answer, StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large").await;
 }
 
@@ -146,22 +231,39 @@ async fn a_body_without_a_length_is_bounded_too() {
 async fn all_broken_rules_come_at_once_and_never_repeat_the_input() {
     let service = Service::start().await;
     let body = serde_json::json!({ "username": "No Spaces!", "password": 12345, "nickname": "sentinel-value" });
-    let sent = service.post("/v1/auth/register").json(&body).send().await.unwrap();
+    let sent = service
+        .post("/v1/auth/register")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
     let document = problem(sent, StatusCode::UNPROCESSABLE_ENTITY, "validation-failed").await;
-    let pointers: Vec<_> =
-        document["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+    let pointers: Vec<_> = document["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["pointer"].as_str().unwrap())
+        .collect();
     for pointer in ["/username", "/password", "/nickname"] {
         assert!(pointers.contains(&pointer), "{document}");
     }
     let text = document.to_string();
-    assert!(!text.contains("sentinel-value") && !text.contains("12345") && !text.contains("No Spaces"), "{text}");
+    assert!(
+        !text.contains("sentinel-value") && !text.contains("12345") && !text.contains("No Spaces"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_field_has_a_code_of_its_own() {
     let service = Service::start().await;
     let body = serde_json::json!({ "username": "someone", "password": PASSWORD, "admin": true });
-    let sent = service.post("/v1/auth/register").json(&body).send().await.unwrap();
+    let sent = service
+        .post("/v1/auth/register")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
     let document = problem(sent, StatusCode::UNPROCESSABLE_ENTITY, "unknown-field").await;
     assert_eq!(document["errors"][0]["pointer"], "/admin");
 }
@@ -169,7 +271,11 @@ async fn an_unknown_field_has_a_code_of_its_own() {
 #[tokio::test]
 async fn a_long_address_is_refused() {
     let service = Service::start().await;
-    let answer = service.get(&format!("/v1/tasks?q={}", "x".repeat(9000))).send().await.unwrap();
+    let answer = service
+        .get(&format!("/v1/tasks?q={}", "x".repeat(9000)))
+        .send()
+        .await
+        .unwrap();
     problem(answer, StatusCode::URI_TOO_LONG, "uri-too-long").await;
 }
 
@@ -187,7 +293,10 @@ async fn requests_that_can_be_read_in_two_ways_are_refused() {
         let mut stream = connect(&service).await;
         stream.write_all(case.as_bytes()).await.unwrap();
         let text = answer(&mut stream).await;
-        assert!(text.starts_with("HTTP/1.1 400"), "{case:?} was answered {text:?}");
+        assert!(
+            text.starts_with("HTTP/1.1 400"),
+            "{case:?} was answered {text:?}"
+        );
     }
 }
 
@@ -208,7 +317,14 @@ async fn a_request_in_flight_is_finished_when_the_service_stops() {
         answer(&mut stream).await
     });
     assert!(text.starts_with("HTTP/1.1 401"), "{text}");
-    assert!(service.client.get(format!("{}/health", service.url)).send().await.is_err());
+    assert!(
+        service
+            .client
+            .get(format!("{}/health", service.url))
+            .send()
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -218,14 +334,26 @@ async fn limits_are_announced_and_enforced() {
         let answer = service.get("/v1/meta").send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()["x-ratelimit-remaining"], left.to_string());
-        assert!(answer.headers()["ratelimit-policy"].to_str().unwrap().starts_with("\"read\";q=3;w=60"));
+        assert!(
+            answer.headers()["ratelimit-policy"]
+                .to_str()
+                .unwrap()
+                .starts_with("\"read\";q=3;w=60")
+        );
     }
     let answer = service.get("/v1/meta").send().await.unwrap();
-    let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let wait: u64 = answer.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((1..=20).contains(&wait), "{wait}");
     let document = problem(answer, StatusCode::TOO_MANY_REQUESTS, "rate-limited").await;
     assert_eq!(document["policy"], "read");
-    assert_eq!(service.get("/health").send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(
+        service.get("/health").send().await.unwrap().status(),
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -237,25 +365,48 @@ async fn the_clients_address_comes_from_trusted_proxies_only() {
         })
     };
     let from = async |service: &Service, forwarded: &str| {
-        service.get("/v1/meta").header("x-forwarded-for", forwarded).send().await.unwrap().status()
+        service
+            .get("/v1/meta")
+            .header("x-forwarded-for", forwarded)
+            .send()
+            .await
+            .unwrap()
+            .status()
     };
     let direct = limited(0).await;
     assert_eq!(from(&direct, "192.0.2.1").await, StatusCode::OK);
-    assert_eq!(from(&direct, "192.0.2.2").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        from(&direct, "192.0.2.2").await,
+        StatusCode::TOO_MANY_REQUESTS
+    );
     let behind_one = limited(1).await;
-    assert_eq!(from(&behind_one, "198.51.100.9, 192.0.2.1").await, StatusCode::OK);
-    assert_eq!(from(&behind_one, "203.0.113.7, 192.0.2.1").await, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(from(&behind_one, "198.51.100.9, 192.0.2.2").await, StatusCode::OK);
+    assert_eq!(
+        from(&behind_one, "198.51.100.9, 192.0.2.1").await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        from(&behind_one, "203.0.113.7, 192.0.2.1").await,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    assert_eq!(
+        from(&behind_one, "198.51.100.9, 192.0.2.2").await,
+        StatusCode::OK
+    );
 }
 
 async fn connect(service: &Service) -> TcpStream {
-    TcpStream::connect(service.url.trim_start_matches("http://")).await.unwrap()
+    TcpStream::connect(service.url.trim_start_matches("http://"))
+        .await
+        .unwrap()
 }
 
 /// What the server sends first, or nothing where it only closes.
 async fn answer(stream: &mut TcpStream) -> String {
     let mut buffer = vec![0; 4096];
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer));
-    let length = read.await.expect("an answer within ten seconds").unwrap_or(0);
+    let length = read
+        .await
+        .expect("an answer within ten seconds")
+        .unwrap_or(0);
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }

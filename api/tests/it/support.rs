@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use taskhub::{passwords::Hasher, testing::Database, tokens};
+use taskhub::{
+    passwords::Hasher,
+    queue::{self, Doorbell},
+    testing::Database,
+    tokens,
+};
 use taskhub_api::{
     Options, Parts,
     health::Draining,
@@ -65,17 +70,22 @@ impl Service {
             lifetimes,
         );
         let keys = Arc::new(keys.unwrap());
+        let queue_keys = queue::Keys::new(&options.redis_prefix, queue::DEFAULT);
         let draining = Draining::default();
         let app = taskhub_api::app(Parts {
             db: database.pool.clone(),
             redis: redis(redis_url),
             keys: keys.clone(),
-            hasher: Hasher::fast_for_tests().unwrap(),
+            hasher: Arc::new(Hasher::fast_for_tests().unwrap()),
+            doorbell: Doorbell::new(redis(redis_url), &queue_keys),
             draining: draining.clone(),
             options,
         });
         let (stop, stopped) = oneshot::channel();
-        let times = Stop { drain: Duration::ZERO, finish: Duration::from_secs(5) };
+        let times = Stop {
+            drain: Duration::ZERO,
+            finish: Duration::from_secs(5),
+        };
         let wait = async {
             let _ = stopped.await;
         };
@@ -114,7 +124,12 @@ impl Service {
     pub(crate) async fn user(&self) -> User {
         let username = format!("u{}", &Uuid::new_v4().simple().to_string()[..20]);
         let body = json!({ "username": username, "password": PASSWORD });
-        let registered = self.post("/v1/auth/register").json(&body).send().await.unwrap();
+        let registered = self
+            .post("/v1/auth/register")
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(registered.status(), StatusCode::CREATED);
         self.sign_in(&username).await
     }
@@ -122,7 +137,12 @@ impl Service {
     /// Signs in with the tests' common password.
     pub(crate) async fn sign_in(&self, username: &str) -> User {
         let body = json!({ "username": username, "password": PASSWORD });
-        let answer = self.post("/v1/auth/login").json(&body).send().await.unwrap();
+        let answer = self
+            .post("/v1/auth/login")
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         let tokens = success(answer, StatusCode::OK).await;
         User {
             username: username.to_owned(),
@@ -138,7 +158,10 @@ impl Service {
 }
 
 fn options(url: &str) -> Options {
-    let rate = |quota, seconds| Rate { quota, window: Duration::from_secs(seconds) };
+    let rate = |quota, seconds| Rate {
+        quota,
+        window: Duration::from_secs(seconds),
+    };
     Options {
         public_url: url.to_owned(),
         cors_origins: vec![],
@@ -163,9 +186,13 @@ pub(crate) fn redis(url: &str) -> ConnectionManager {
     ConnectionManager::new_lazy_with_config(client, ConnectionManagerConfig::new()).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the test servers are is no setting of the programs")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the test servers are is no setting of the programs"
+)]
 pub(crate) fn redis_url() -> String {
-    std::env::var("TEST_REDIS_BROKER").expect("TEST_REDIS_BROKER is not set: run `cargo xtask test`")
+    std::env::var("TEST_REDIS_BROKER")
+        .expect("TEST_REDIS_BROKER is not set: run `cargo xtask test`")
 }
 
 /// The JSON of an answer that must have `status`.
@@ -189,7 +216,12 @@ pub(crate) async fn problem(answer: Response, status: StatusCode, code: &str) ->
     assert_eq!(document["status"], status.as_u16());
     assert_eq!(document["instance"], path);
     assert_eq!(document["request_id"], request_id.to_str().unwrap());
-    assert!(document["type"].as_str().unwrap().ends_with(&format!("/problems/{code}")));
+    assert!(
+        document["type"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("/problems/{code}"))
+    );
     assert!(document["title"].is_string() && document["detail"].is_string());
     assert!(document["errors"].is_array());
     document
