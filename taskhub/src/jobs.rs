@@ -1,5 +1,9 @@
 //! What can be asked of the worker, and how it is asked: in the transaction of its cause.
 
+pub mod leadership;
+pub mod leases;
+pub mod waiting;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
