@@ -2,16 +2,29 @@
 //!
 //! Nothing here holds a fact. Losing every key delays work by seconds and loses none of it.
 
-use std::time::Duration;
+mod link;
+pub mod tickets;
 
-use redis::aio::ConnectionManager;
-use tokio::{sync::mpsc, time::timeout};
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use redis::{Client, aio::ConnectionManager};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{sleep, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
 
 /// The queue of every job that names no other.
 pub const DEFAULT: &str = "default";
 
 /// The longest a ring may take; the next poll finds the job anyway.
 const RING_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Between two attempts to listen.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
+const LONG_SILENCE: Duration = Duration::from_secs(60);
 
 /// The names of one queue's keys. They share a hash tag, so that one script may touch them all on a
 /// cluster, and a prefix, so that several installations (or tests) share a server.
@@ -70,4 +83,50 @@ impl Doorbell {
         // Full: a ring is in waiting already.
         let _ = self.ring.try_send(());
     }
+}
+
+/// Hears the doorbell, for as long as it is kept.
+#[derive(Debug)]
+pub struct Listener {
+    heard: Arc<Notify>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Listener {
+    /// Listens from a task of its own, through every absence of Redis.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn new(client: Client, keys: &Keys) -> Self {
+        let heard = Arc::new(Notify::new());
+        let (channel, rung) = (keys.bell.clone(), heard.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                if let Err(error) = listen(&client, &channel, &rung).await {
+                    tracing::debug!(error = %format_args!("{error:#}"), "the doorbell cannot be heard");
+                }
+                sleep(LISTEN_PAUSE).await;
+            }
+        });
+        Self {
+            heard,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    /// Resolves once it has rung since the last time.
+    pub async fn heard(&self) {
+        self.heard.notified().await;
+    }
+}
+
+/// Ends with the connection, or after a long silence, which may mean that the connection is dead.
+async fn listen(client: &Client, channel: &str, rung: &Notify) -> anyhow::Result<()> {
+    let mut subscription = timeout(RING_TIMEOUT, client.get_async_pubsub()).await??;
+    timeout(RING_TIMEOUT, subscription.subscribe(channel)).await??;
+    let mut rings = subscription.on_message();
+    while timeout(LONG_SILENCE, rings.next()).await?.is_some() {
+        rung.notify_one();
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Acquire, PgConnection, Postgres};
 use uuid::Uuid;
 
 use crate::{
@@ -58,8 +58,12 @@ pub(crate) async fn keep(db: &mut PgConnection, user_id: Uuid) -> Result<()> {
 /// Erases an account whose time is over and tells whether it did: everything it owned and everything
 /// personal goes. What stays is the username, so that nobody else is ever taken for this person.
 ///
-/// Does nothing where the deletion was taken back, is not due, or was carried out before.
-pub async fn erase(db: &PgPool, user_id: Uuid) -> Result<bool> {
+/// Does nothing where the deletion was taken back, is not due, or was carried out before. Inside a
+/// caller's transaction it is a part of it.
+pub async fn erase(
+    db: impl Acquire<'_, Database = Postgres> + Send,
+    user_id: Uuid,
+) -> Result<bool> {
     let mut transaction = db.begin().await?;
     let username = sqlx::query_scalar!(
         "
