@@ -1,1 +1,135 @@
-//! worker
+//! The queue's door: takes jobs as they fall due, runs each under a lease, and never trusts Redis
+//! with more than the news that there is something to do.
+
+mod attempt;
+mod availability;
+mod consumer;
+mod endpoint;
+mod held;
+mod jobs;
+pub mod mailer;
+mod measures;
+mod relay;
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::PgPool;
+use taskhub::{jobs::leases, queue::Keys};
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+pub use endpoint::serve as serve_metrics;
+
+use crate::{availability::Availability, held::Held, mailer::Mailer};
+
+/// The longest that one statement about leases may take before it counts as failed.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Everything a worker needs, from outside.
+#[derive(Debug)]
+pub struct Options {
+    /// Names this process in the database: who holds a lease, who leads.
+    pub worker_id: String,
+    /// For the handlers.
+    pub db: PgPool,
+    /// For claims, heartbeats and the leader, so that busy handlers cannot cost them their leases.
+    pub control: PgPool,
+    pub redis: redis::Client,
+    pub keys: Keys,
+    /// The queue that this worker serves.
+    pub queue: String,
+    pub mailer: Mailer,
+    /// Where users find the service; stands in e-mails.
+    pub public_url: Url,
+    /// How many jobs run at a time.
+    pub concurrency: usize,
+    /// How long a claim lasts without a heartbeat; by the database's clock.
+    pub lease: Duration,
+    /// How long running jobs may go on after the stop.
+    pub grace: Duration,
+}
+
+/// What the parts of a running worker share.
+struct Worker {
+    options: Options,
+    /// One permit for each job that may run.
+    slots: Arc<Semaphore>,
+    held: Held,
+    running: TaskTracker,
+    postgres: Availability,
+    /// No new work.
+    stop: CancellationToken,
+    /// The grace time is over: running jobs are dropped where they stand.
+    abandon: CancellationToken,
+}
+
+/// Works until `stop`, then lets running jobs finish within the grace time and hands back the rest.
+/// No absence of PostgreSQL or Redis ends it.
+pub async fn run(options: Options, stop: CancellationToken) {
+    let worker = Arc::new(Worker {
+        slots: Arc::new(Semaphore::new(options.concurrency)),
+        held: Held::new(options.lease),
+        running: TaskTracker::new(),
+        postgres: Availability::new("PostgreSQL"),
+        abandon: CancellationToken::new(),
+        stop,
+        options,
+    });
+    let heartbeat = tokio::spawn(held::beat(worker.clone()));
+    let relay = tokio::spawn(relay::lead(worker.clone()));
+    worker.running.spawn(consumer::consume(worker.clone()));
+    tracing::info!(worker = worker.options.worker_id, "ready for jobs");
+
+    worker.stop.cancelled().await;
+    tracing::info!(running = worker.held.len(), "stopping");
+    worker.running.close();
+    if timeout(worker.options.grace, worker.running.wait())
+        .await
+        .is_err()
+    {
+        worker.abandon.cancel();
+        worker.running.wait().await;
+    }
+    heartbeat.abort();
+    worker.hand_back().await;
+    if relay.await.is_err() {
+        tracing::error!("the relay panicked");
+    }
+}
+
+impl Worker {
+    /// Where this fails, the leases run out instead.
+    async fn hand_back(&self) {
+        let left = self.held.list();
+        if left.is_empty() {
+            return;
+        }
+        match within(
+            STATEMENT_LIMIT,
+            leases::hand_back(&self.options.control, &left),
+        )
+        .await
+        {
+            Ok(count) => tracing::info!(count, "handed jobs back"),
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                "jobs could not be handed back"
+            ),
+        }
+    }
+}
+
+/// Bounds what a database that is cut off, rather than down, can hold up.
+async fn within<T, E>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> anyhow::Result<T>
+where
+    E: Into<anyhow::Error>,
+{
+    match timeout(limit, work).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => anyhow::bail!("no answer within {} s", limit.as_secs_f32()),
+    }
+}

@@ -1,0 +1,48 @@
+//! Greets a new user by e-mail.
+
+use taskhub::jobs::leases::{Completed, Lease};
+use url::Url;
+use uuid::Uuid;
+
+use super::complete;
+use crate::{Options, mailer::Letter};
+
+pub(super) async fn run(
+    options: &Options,
+    lease: &Lease,
+    user_id: Uuid,
+) -> anyhow::Result<Completed> {
+    let db = &options.db;
+    let user = sqlx::query!(
+        "select username, email from user_account where id = $1 and deleted_at is null",
+        user_id,
+    )
+    .fetch_optional(db)
+    .await?;
+    // Gone, or without an address: there is nobody to greet.
+    if let Some(user) = user
+        && let Some(address) = user.email
+    {
+        let letter = Letter {
+            id: lease.public_id,
+            to: address,
+            subject: "Welcome to TaskHub".to_owned(),
+            text: text(&user.username, &options.public_url),
+        };
+        options.mailer.send(letter).await?;
+    }
+    complete(db, lease).await
+}
+
+fn text(username: &str, url: &Url) -> String {
+    format!(
+        "Hello {username},\n\
+         \n\
+         your TaskHub account is ready. Sign in as {username} at\n\
+         {url}\n\
+         and add your first task.\n\
+         \n\
+         If you did not create this account, you need not do anything: nobody can use your address\n\
+         to sign in.\n"
+    )
+}
