@@ -12,7 +12,10 @@ pub mod passwords;
 pub mod projects;
 pub mod queue;
 pub mod scopes;
+pub mod secrets;
 pub mod sessions;
+pub mod settings;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;

@@ -1,0 +1,329 @@
+//! The list of variables. `.env.example`, the table in `docs/deployment.md`, the Compose file and what
+//! is deployed follow from it or are tested against it.
+
+use super::Environment;
+
+/// One variable of the environment.
+#[derive(Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub programs: &'static [Program],
+    pub default: Fallback,
+    /// A value that works on a developer's machine, where the default does not say enough.
+    pub example: &'static str,
+    /// One or two sentences for whoever sets it.
+    pub meaning: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    Plain,
+    /// Never in a file that is committed, a log or an image.
+    Secret,
+}
+
+/// What reads a variable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Program {
+    /// `taskhub-api serve`
+    Api,
+    /// `taskhub-api healthcheck`
+    HealthCheck,
+    /// `taskhub-api migrate`
+    Migration,
+    /// `taskhub-worker`
+    Worker,
+}
+
+/// What holds where a variable is not set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fallback {
+    /// The program does not start.
+    Required,
+    /// A random value, made at each start, in development and test; elsewhere it is required.
+    Random,
+    /// Nothing; the feature is off.
+    Off,
+    Text(&'static str),
+    /// In development and test; elsewhere it is required.
+    Local(&'static str),
+    /// One text in development and test, another in staging and production.
+    Either {
+        local: &'static str,
+        deployed: &'static str,
+    },
+}
+
+impl Fallback {
+    /// The text that holds in `environment`, if any does.
+    pub fn text(self, environment: Environment) -> Option<&'static str> {
+        match self {
+            Self::Required | Self::Random | Self::Off => None,
+            Self::Text(text) => Some(text),
+            Self::Local(text) => (!environment.is_deployed()).then_some(text),
+            Self::Either { local, deployed } => Some(if environment.is_deployed() {
+                deployed
+            } else {
+                local
+            }),
+        }
+    }
+
+    pub fn is_required(self, environment: Environment) -> bool {
+        match self {
+            Self::Required => true,
+            Self::Random | Self::Local(_) => environment.is_deployed(),
+            Self::Off | Self::Text(_) | Self::Either { .. } => false,
+        }
+    }
+}
+
+const SERVICES: &[Program] = &[Program::Api, Program::Worker];
+const ALL: &[Program] = &[Program::Api, Program::Worker, Program::Migration];
+
+const fn plain(
+    name: &'static str,
+    programs: &'static [Program],
+    default: Fallback,
+    meaning: &'static str,
+) -> Variable {
+    Variable {
+        name,
+        kind: Kind::Plain,
+        programs,
+        default,
+        example: "",
+        meaning,
+    }
+}
+
+const fn secret(
+    name: &'static str,
+    programs: &'static [Program],
+    default: Fallback,
+    meaning: &'static str,
+) -> Variable {
+    Variable {
+        kind: Kind::Secret,
+        ..plain(name, programs, default, meaning)
+    }
+}
+
+const fn example(example: &'static str, variable: Variable) -> Variable {
+    Variable {
+        example,
+        ..variable
+    }
+}
+
+/// Every variable there is, in the order in which a reader meets them.
+pub const VARIABLES: &[Variable] = &[
+    example(
+        "development",
+        plain(
+            "APP_ENV",
+            ALL,
+            Fallback::Required,
+            "`development`, `test`, `staging` or `production`. The last two refuse what is only safe on a developer's machine.",
+        ),
+    ),
+    example(
+        "postgres://postgres@localhost:5432/taskhub",
+        secret(
+            "DATABASE_URL",
+            ALL,
+            Fallback::Required,
+            "The PostgreSQL database, `postgres://USER:PASSWORD@HOST:PORT/NAME`. Staging and production need `?sslmode=verify-full`.",
+        ),
+    ),
+    example(
+        "redis://localhost:6379",
+        secret(
+            "REDIS_BROKER",
+            SERVICES,
+            Fallback::Required,
+            "The Redis that carries tickets, limits and live updates, `redis://HOST:PORT`. Staging and production need TLS, `rediss://`.",
+        ),
+    ),
+    example(
+        "for-development-only-0123456789abcdef",
+        secret(
+            "JWT_SECRET",
+            &[Program::Api],
+            Fallback::Random,
+            "Signs access tokens: at least 32 bytes, such as `openssl rand -base64 48` makes. Changing it ends every access token.",
+        ),
+    ),
+    secret(
+        "JWT_SECRET_PREVIOUS",
+        &[Program::Api],
+        Fallback::Off,
+        "The former `JWT_SECRET`, accepted beside the new one while tokens signed with it are still alive.",
+    ),
+    example(
+        "taskhub/database,taskhub/app",
+        plain(
+            "TASKHUB_SECRETS",
+            ALL,
+            Fallback::Off,
+            "Names or ARNs of AWS Secrets Manager secrets, separated by commas, read at start. Their keys lie under the variables set here.",
+        ),
+    ),
+    plain(
+        "LISTEN_ADDRESS",
+        &[Program::Api, Program::HealthCheck],
+        Fallback::Text("0.0.0.0:8000"),
+        "Where the API listens.",
+    ),
+    plain(
+        "METRICS_ADDRESS",
+        SERVICES,
+        Fallback::Text("0.0.0.0:9000"),
+        "Where Prometheus metrics are served, `GET /metrics`. Not for the public.",
+    ),
+    plain(
+        "PUBLIC_URL",
+        SERVICES,
+        Fallback::Local("http://localhost:8000"),
+        "The API's address as its users see it. Also the issuer of its tokens. `https` in staging and production.",
+    ),
+    plain(
+        "ACCESS_TOKEN_SECONDS",
+        &[Program::Api],
+        Fallback::Text("900"),
+        "The life of an access token.",
+    ),
+    plain(
+        "REFRESH_TOKEN_DAYS",
+        &[Program::Api],
+        Fallback::Text("30"),
+        "The life of a session without a refresh.",
+    ),
+    plain(
+        "BCRYPT_COST",
+        &[Program::Api],
+        Fallback::Text("12"),
+        "The work of hashing a password, as a power of two: 4 to 31, at least 10 in staging and production.",
+    ),
+    plain(
+        "DATABASE_MAX_CONNECTIONS",
+        SERVICES,
+        Fallback::Text("10"),
+        "Connections to PostgreSQL that one process holds at most.",
+    ),
+    plain(
+        "DRAIN_SECONDS",
+        &[Program::Api],
+        Fallback::Either {
+            local: "0",
+            deployed: "10",
+        },
+        "How long the API still accepts connections after SIGTERM, so that the load balancer can look elsewhere.",
+    ),
+    plain(
+        "REQUEST_TIMEOUT_SECONDS",
+        &[Program::Api],
+        Fallback::Text("30"),
+        "The longest a request may take.",
+    ),
+    plain(
+        "CORS_ORIGINS",
+        &[Program::Api],
+        Fallback::Off,
+        "Origins of web pages that may call the API, exactly as browsers send them, separated by commas.",
+    ),
+    plain(
+        "TRUSTED_PROXIES",
+        &[Program::Api],
+        Fallback::Text("0"),
+        "How many proxies of your own stand before the API; that many entries of `X-Forwarded-For` are believed.",
+    ),
+    plain(
+        "RATE_LIMIT_READ",
+        &[Program::Api],
+        Fallback::Text("1200/1m"),
+        "Reading requests per user: a number, a slash and a period in `s`, `m` or `h`. `0` allows any number.",
+    ),
+    plain(
+        "RATE_LIMIT_WRITE",
+        &[Program::Api],
+        Fallback::Text("300/1m"),
+        "Writing requests per user.",
+    ),
+    plain(
+        "RATE_LIMIT_LOGIN_ADDRESS",
+        &[Program::Api],
+        Fallback::Text("10/1m"),
+        "Attempts to sign in per client address.",
+    ),
+    plain(
+        "RATE_LIMIT_LOGIN_ACCOUNT",
+        &[Program::Api],
+        Fallback::Text("5/15m"),
+        "Attempts to sign in per username.",
+    ),
+    plain(
+        "RATE_LIMIT_REGISTER",
+        &[Program::Api],
+        Fallback::Text("20/1h"),
+        "Registrations per client address.",
+    ),
+    plain(
+        "IDEMPOTENCY_HOURS",
+        &[Program::Api],
+        Fallback::Text("24"),
+        "How long an answer is kept for its `Idempotency-Key`.",
+    ),
+    plain(
+        "TASKHUB_REQUIRE_IF_MATCH",
+        &[Program::Api],
+        Fallback::Text("false"),
+        "`true` refuses changes that do not name the version they are based on (`If-Match`).",
+    ),
+    example(
+        "file:///tmp/taskhub-mail",
+        secret(
+            "MAIL_URL",
+            &[Program::Worker],
+            Fallback::Required,
+            "The mail server, `smtps://USER:PASSWORD@HOST`; or `file:///DIRECTORY`, which collects e-mails instead, in development and test.",
+        ),
+    ),
+    plain(
+        "MAIL_FROM",
+        &[Program::Worker],
+        Fallback::Local("TaskHub <taskhub@localhost>"),
+        "The sender of e-mails.",
+    ),
+    plain(
+        "WORKER_CONCURRENCY",
+        &[Program::Worker],
+        Fallback::Text("16"),
+        "How many jobs one worker runs at the same time.",
+    ),
+    plain(
+        "WORKER_GRACE_SECONDS",
+        &[Program::Worker],
+        Fallback::Text("30"),
+        "How long running jobs may go on after SIGTERM; then they are given back.",
+    ),
+    plain(
+        "JOB_LEASE_SECONDS",
+        &[Program::Worker],
+        Fallback::Text("60"),
+        "For how long a job belongs to a worker that gives no sign of life.",
+    ),
+    plain(
+        "LOG_LEVEL",
+        ALL,
+        Fallback::Text("info"),
+        "`error`, `warn`, `info`, `debug` or `trace`, for TaskHub's own code; libraries only warn.",
+    ),
+    plain(
+        "LOG_FORMAT",
+        ALL,
+        Fallback::Text("json"),
+        "`json` for collectors, `text` for people.",
+    ),
+];
