@@ -10,6 +10,8 @@ pub(crate) struct Checkout {
     pub(crate) root: PathBuf,
     /// `target/`, or wherever `CARGO_TARGET_DIR` says.
     pub(crate) target: PathBuf,
+    /// The workspace's packages by name.
+    pub(crate) members: Vec<String>,
 }
 
 impl Checkout {
@@ -31,15 +33,25 @@ impl Checkout {
                 .map(PathBuf::from)
                 .with_context(|| format!("cargo metadata has no {key}"))
         };
+        let members = metadata
+            .get("packages")
+            .and_then(serde_json::Value::as_array);
+        let name = |package: &serde_json::Value| Some(package.get("name")?.as_str()?.to_owned());
         Ok(Self {
             root: path("workspace_root")?,
             target: path("target_directory")?,
+            members: members.into_iter().flatten().filter_map(name).collect(),
         })
     }
 
     /// Packages of servers that were unpacked, not installed.
     pub(crate) fn packages(&self) -> PathBuf {
         self.target.join("servers")
+    }
+
+    /// Every member but this one, which has no database.
+    pub(crate) fn packages_with_queries(&self) -> impl Iterator<Item = &String> {
+        self.members.iter().filter(|name| *name != "xtask")
     }
 
     /// Stands for this checkout wherever something outside it needs a name or a number of its own.

@@ -6,6 +6,7 @@ mod environment;
 mod launch;
 mod process;
 mod progress;
+mod queries;
 mod run_folder;
 mod servers;
 mod signals;
@@ -31,6 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Test(test::Arguments),
+    Queries(queries::Arguments),
     #[command(hide = true)]
     Exec(launch::Arguments),
 }
@@ -38,6 +40,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Test(arguments) => with_signals(|signals| test::run(&arguments, signals)),
+        Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -75,6 +75,7 @@ mod tests {
         Checkout {
             root: target.to_owned(),
             target: target.to_owned(),
+            members: Vec::new(),
         }
     }
 

@@ -3,7 +3,6 @@
 mod programs;
 
 use std::{
-    net::TcpListener,
     path::Path,
     process::{Command, ExitCode},
 };
@@ -19,7 +18,7 @@ use crate::{
     servers::{
         self, Servers, Source,
         given::Given,
-        postgres::{Data, Postgres, Purpose},
+        postgres::{Data, Purpose, free_port, start_throw_away},
         redis::Redis,
     },
     signals::Signals,
@@ -84,7 +83,7 @@ pub(crate) fn run_in(
         None => None,
         Some((data, initdb)) => {
             data.initialised(initdb, "taskhub", signals)?;
-            Some(start_postgres(&data, signals)?)
+            Some(start_throw_away(&data, signals)?)
         }
     };
     if let Some(redis) = &mut redis {
@@ -147,26 +146,6 @@ fn tie(launcher: &Path) -> String {
     )
 }
 
-/// A port that is free now may be gone in a moment: three attempts.
-pub(crate) fn start_postgres(data: &Data, signals: &Signals) -> anyhow::Result<Postgres> {
-    let mut attempt = 1;
-    loop {
-        let mut postgres = Postgres::spawn(data, free_port()?, Purpose::ThrowAway)?;
-        match postgres.ready(data, signals) {
-            Ok(()) => return Ok(postgres),
-            Err(error) if attempt == 3 || error.is::<crate::signals::Interrupted>() => {
-                return Err(error);
-            }
-            Err(_) => attempt += 1,
-        }
-    }
-}
-
 fn start_redis(program: &servers::redis::Program, folder: &Path) -> anyhow::Result<Redis> {
     Redis::spawn(program, folder, free_port()?, Purpose::ThrowAway)
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
 }

@@ -4,6 +4,7 @@ mod data;
 
 use std::{
     fs::{self, File},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -17,7 +18,7 @@ use crate::{
     environment,
     launch::{self, Identity},
     process::Process,
-    signals::Signals,
+    signals::{Interrupted, Signals},
 };
 
 const OLDEST: u32 = 15;
@@ -190,6 +191,25 @@ impl Postgres {
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
+}
+
+/// Starts a server for one run on whatever port is free. One that is free now may be gone in a
+/// moment: three attempts.
+pub(crate) fn start_throw_away(data: &Data, signals: &Signals) -> anyhow::Result<Postgres> {
+    let mut attempt = 1;
+    loop {
+        let mut postgres = Postgres::spawn(data, free_port()?, Purpose::ThrowAway)?;
+        match postgres.ready(data, signals) {
+            Ok(()) => return Ok(postgres),
+            Err(error) if attempt == 3 || error.is::<Interrupted>() => return Err(error),
+            Err(_) => attempt += 1,
+        }
+    }
+}
+
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
+    Ok(listener.local_addr()?.port())
 }
 
 /// The last lines of a log.
