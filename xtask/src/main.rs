@@ -2,6 +2,7 @@
 
 mod cargo;
 mod checkout;
+mod dev;
 mod environment;
 mod launch;
 mod process;
@@ -31,6 +32,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Dev(dev::Arguments),
     Test(test::Arguments),
     Queries(queries::Arguments),
     #[command(hide = true)]
@@ -39,6 +41,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
+        Verb::Dev(arguments) => with_signals(|signals| dev::run(&arguments, signals)),
         Verb::Test(arguments) => with_signals(|signals| test::run(&arguments, signals)),
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),

@@ -24,6 +24,7 @@ pub(crate) struct Process {
     pub(crate) name: &'static str,
     pub(crate) child: Child,
     stop_with: Signal,
+    asked: bool,
 }
 
 impl Process {
@@ -40,6 +41,7 @@ impl Process {
             name,
             child,
             stop_with,
+            asked: false,
         })
     }
 
@@ -69,12 +71,20 @@ impl Process {
         }
     }
 
+    /// Asks it to stop, once, and does not wait.
+    pub(crate) fn ask(&mut self) {
+        if !self.asked && matches!(self.child.try_wait(), Ok(None)) {
+            self.asked = true;
+            self.signal(self.stop_with);
+        }
+    }
+
     /// Stops it, kindly first. Does nothing where it has ended.
     pub(crate) fn stop(&mut self) {
         if !matches!(self.child.try_wait(), Ok(None)) {
             return;
         }
-        self.signal(self.stop_with);
+        self.ask();
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {

@@ -10,7 +10,7 @@ pub(crate) mod postgres;
 pub(crate) mod redis;
 mod unpack;
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use crate::{environment, servers::given::Given, signals::Signals};
 
@@ -23,6 +23,29 @@ pub(crate) enum Source<Program> {
 pub(crate) struct Servers {
     pub(crate) postgres: Source<postgres::Program>,
     pub(crate) redis: Source<redis::Program>,
+}
+
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.postgres {
+            Source::Given(_) => write!(f, "the PostgreSQL that was given")?,
+            Source::Program(program) => write!(
+                f,
+                "PostgreSQL {} in {}",
+                program.version,
+                program.bin.display()
+            )?,
+        }
+        match &self.redis {
+            Source::Given(_) => write!(f, ", the Redis that was given"),
+            Source::Program(program) => write!(
+                f,
+                ", Redis {} at {}",
+                program.version,
+                program.path.display()
+            ),
+        }
+    }
 }
 
 /// Finds both servers.

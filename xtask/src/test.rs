@@ -16,7 +16,7 @@ use crate::{
     progress::Step,
     run_folder::RunFolder,
     servers::{
-        self, Servers, Source,
+        self, Source,
         given::Given,
         postgres::{Data, Purpose, free_port, start_throw_away},
         redis::Redis,
@@ -65,7 +65,7 @@ pub(crate) fn run_in(
             Some((data, initdb))
         }
     };
-    step.done(said(&found));
+    step.done(format_args!("found {found}"));
 
     let step = Step::start();
     let status = process::run("cargo", runner(&["--no-run"], filter)?, signals)?;
@@ -106,24 +106,6 @@ pub(crate) fn run_in(
     }
     let status = process::run("the tests", command, signals)?;
     Ok(process::exit_code(status))
-}
-
-fn said(found: &Servers) -> String {
-    let postgres = match &found.postgres {
-        Source::Given(_) => "PostgreSQL at TEST_DATABASE_URL".to_owned(),
-        Source::Program(program) => format!(
-            "PostgreSQL {} in {}",
-            program.version,
-            program.bin.display()
-        ),
-    };
-    let redis = match &found.redis {
-        Source::Given(_) => "Redis at TEST_REDIS_BROKER".to_owned(),
-        Source::Program(program) => {
-            format!("Redis {} at {}", program.version, program.path.display())
-        }
-    };
-    format!("found {postgres}, {redis}")
 }
 
 /// The children of `cargo test` are tied to it by the launcher; nextest sees to its own.

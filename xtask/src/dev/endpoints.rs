@@ -1,0 +1,127 @@
+//! Where everything is, for people and, in `target/dev/endpoints.json`, for scripts.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ports::Ports,
+    state::{self, State},
+    user,
+};
+use crate::{checkout::Checkout, progress};
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct Endpoints {
+    pub(super) api: String,
+    docs: String,
+    metrics: String,
+    pub(super) postgres: String,
+    pub(super) redis: String,
+    /// The folder of captured e-mails.
+    mail: PathBuf,
+}
+
+/// The file, while it may be there.
+pub(super) struct Published(PathBuf);
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+impl Endpoints {
+    pub(super) fn new(state: &State, ports: &Ports, postgres: String, redis: String) -> Self {
+        let api = format!("http://127.0.0.1:{}", ports.api);
+        Self {
+            docs: format!("{api}/docs"),
+            metrics: format!("http://127.0.0.1:{}/metrics", ports.api_metrics),
+            api,
+            postgres,
+            redis,
+            mail: state.mail(),
+        }
+    }
+
+    /// Writes the file in one move, so that who finds it finds all of it.
+    pub(super) fn publish(&self, state: &State) -> anyhow::Result<Published> {
+        let file = state.endpoints();
+        let draft = file.with_extension("draft");
+        fs::write(&draft, serde_json::to_string_pretty(self)? + "\n")?;
+        fs::rename(&draft, &file)?;
+        Ok(Published(file))
+    }
+
+    /// The URLs and a first request.
+    pub(super) fn say(&self, state: &State) {
+        progress::say(self.table());
+        progress::say(format_args!(
+            "  signed in   {} with the password {}\n\n{}\n\nCtrl-C stops everything. `--reset` starts anew.\n",
+            user::NAME,
+            user::PASSWORD,
+            first_request(&self.api, &shortened(&state.token()))
+        ));
+    }
+
+    fn table(&self) -> String {
+        format!(
+            "\n  API         {}\n  docs        {}\n  metrics     {}\n  PostgreSQL  {}\n  Redis       {}\n  mail        {}",
+            self.api,
+            self.docs,
+            self.metrics,
+            self.postgres,
+            self.redis,
+            shortened(&self.mail)
+        )
+    }
+}
+
+/// To be pasted into a shell.
+fn first_request(api: &str, token_file: &str) -> String {
+    format!(
+        "  curl {api}/v1/tasks -H \"Authorization: Bearer $(cat {token_file})\" \\\n    \
+         -H 'Content-Type: application/json' -d '{{\"title\": \"Buy milk\"}}'"
+    )
+}
+
+/// As seen from where the command was given, if it lies below.
+fn shortened(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// What a second run tells of the first.
+pub(super) fn say_where_it_runs(checkout: &Checkout) {
+    let file = state::folder(checkout).join("endpoints.json");
+    let endpoints = fs::read(file)
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Endpoints>(&text).ok());
+    match endpoints {
+        Some(endpoints) => progress::say(format_args!(
+            "TaskHub runs from this checkout already:\n{}\n",
+            endpoints.table()
+        )),
+        None => progress::say("TaskHub is being started from this checkout already."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_request_can_be_pasted() {
+        assert_eq!(
+            first_request("http://127.0.0.1:20000", "target/dev/token"),
+            "  curl http://127.0.0.1:20000/v1/tasks -H \"Authorization: Bearer $(cat target/dev/token)\" \\\n    \
+             -H 'Content-Type: application/json' -d '{\"title\": \"Buy milk\"}'"
+        );
+    }
+}
