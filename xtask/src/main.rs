@@ -2,6 +2,7 @@
 
 mod cargo;
 mod checkout;
+mod ci;
 mod dev;
 mod environment;
 mod launch;
@@ -35,6 +36,7 @@ enum Verb {
     Dev(dev::Arguments),
     Test(test::Arguments),
     Queries(queries::Arguments),
+    Ci(ci::Arguments),
     #[command(hide = true)]
     Exec(launch::Arguments),
 }
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Dev(arguments) => with_signals(|signals| dev::run(&arguments, signals)),
         Verb::Test(arguments) => with_signals(|signals| test::run(&arguments, signals)),
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
+        Verb::Ci(arguments) => with_signals(|signals| ci::run(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };
     done.unwrap_or_else(|error| {

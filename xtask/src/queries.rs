@@ -43,23 +43,38 @@ type Queries = BTreeMap<String, Vec<u8>>;
 
 pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;
-    let kept = checkout.root.join(".sqlx");
-    let fresh = describe(&checkout, signals)?;
-    let stale = differences(&read(&kept)?, &fresh);
-    if stale.is_empty() {
-        progress::say(format_args!(".sqlx is up to date: {} queries", fresh.len()));
-        return Ok(ExitCode::SUCCESS);
+    if arguments.check {
+        return Ok(if is_up_to_date(&checkout, signals)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
     }
+    let fresh = describe(&checkout, signals)?;
+    let kept = kept(&checkout);
+    for line in differences(&read(&kept)?, &fresh) {
+        progress::say(line);
+    }
+    replace(&kept, &fresh)?;
+    progress::say(format_args!(".sqlx holds {} queries", fresh.len()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names every query that is not as the database describes it.
+pub(crate) fn is_up_to_date(checkout: &Checkout, signals: &Signals) -> anyhow::Result<bool> {
+    let fresh = describe(checkout, signals)?;
+    let stale = differences(&read(&kept(checkout))?, &fresh);
     for line in &stale {
         progress::say(line);
     }
-    if arguments.check {
-        progress::say(".sqlx is stale: run `cargo xtask queries` and commit it");
-        return Ok(ExitCode::FAILURE);
+    if !stale.is_empty() {
+        progress::say(".sqlx is stale: run `cargo xtask queries` and commit what it writes");
     }
-    replace(&kept, &fresh)?;
-    progress::say(format_args!(".sqlx is rewritten: {} queries", fresh.len()));
-    Ok(ExitCode::SUCCESS)
+    Ok(stale.is_empty())
+}
+
+fn kept(checkout: &Checkout) -> PathBuf {
+    checkout.root.join(".sqlx")
 }
 
 /// Asks a new database about every query.

@@ -1,0 +1,82 @@
+//! `cargo xtask ci`: everything that must hold before a change is merged.
+
+mod deny;
+
+use std::process::{Command, ExitCode};
+
+use crate::{
+    cargo,
+    checkout::Checkout,
+    process,
+    progress::{self, Step},
+    queries,
+    signals::Signals,
+    test,
+};
+
+/// Check everything that a change must fulfil, then run the tests
+///
+/// Formatting, generated files, clippy, licences and bans, doc tests, tests; stops at the first that
+/// fails. `.ci/run` calls this after installing what a bare machine lacks.
+///
+/// Example: CI=true .ci/run
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {}
+
+/// Whether what is committed is what would be generated.
+type Check = fn(&Checkout, &Signals) -> anyhow::Result<bool>;
+
+/// Generated files that are committed. `docs/openapi.json` and `.env.example` are compared by tests.
+const GENERATED: &[(&str, Check)] = &[(".sqlx", queries::is_up_to_date)];
+
+pub(crate) fn run(_: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
+    let checkout = Checkout::find()?;
+    check("formatting", formatting(), signals)?;
+    for (name, is_up_to_date) in GENERATED {
+        anyhow::ensure!(is_up_to_date(&checkout, signals)?, "{name} is stale");
+    }
+    check("clippy", clippy(&checkout), signals)?;
+    check(
+        "licences, bans and sources",
+        deny::command(&checkout, signals)?,
+        signals,
+    )?;
+    progress::say(
+        "            advisories are not checked: `cargo deny check advisories` fetches their database",
+    );
+    check("doc tests", doc_tests(), signals)?;
+    test::run_in(&checkout, &[], signals)
+}
+
+fn check(name: &'static str, command: Command, signals: &Signals) -> anyhow::Result<()> {
+    let step = Step::start();
+    let status = process::run(name, command, signals)?;
+    anyhow::ensure!(status.success(), "{name}: {status}");
+    step.done(name);
+    Ok(())
+}
+
+fn formatting() -> Command {
+    cargo_with(&["fmt", "--all", "--check"])
+}
+
+fn clippy(checkout: &Checkout) -> Command {
+    let mut command = cargo_with(&["clippy", "--workspace", "--all-targets", "--target-dir"]);
+    command
+        .arg(queries::checked(checkout))
+        .args(["--", "-D", "warnings"]);
+    command
+}
+
+/// nextest leaves these out.
+fn doc_tests() -> Command {
+    cargo_with(&["test", "--quiet", "--workspace", "--doc"])
+}
+
+fn cargo_with(arguments: &[&str]) -> Command {
+    let mut command = cargo::command();
+    // What is committed counts, not what some database says.
+    command.args(arguments).env("SQLX_OFFLINE", "true");
+    command
+}

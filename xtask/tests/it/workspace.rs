@@ -1,0 +1,121 @@
+//! Rules of `docs/architecture.md` that manifests and the tree can break.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// Every member's dependencies of all kinds.
+fn members() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    packages
+        .iter()
+        .map(|package| (name(package), dependencies(package)))
+        .collect()
+}
+
+fn dependencies(package: &Value) -> BTreeSet<String> {
+    let dependencies = package["dependencies"].as_array().expect("dependencies");
+    dependencies.iter().map(name).collect()
+}
+
+fn name(value: &Value) -> String {
+    value["name"].as_str().expect("a name").to_owned()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+}
+
+#[test]
+fn the_application_knows_nothing_of_http() {
+    let members = members();
+    for server in ["poem", "poem-openapi", "hyper"] {
+        assert!(
+            !members["taskhub"].contains(server),
+            "taskhub depends on {server}"
+        );
+    }
+    assert!(!members["taskhub-worker"].contains("poem"));
+}
+
+#[test]
+fn api_and_worker_do_not_know_each_other() {
+    let members = members();
+    assert!(!members["taskhub-api"].contains("taskhub-worker"));
+    assert!(!members["taskhub-worker"].contains("taskhub-api"));
+    assert!(!members["taskhub"].contains("taskhub-api"));
+    assert!(!members["taskhub"].contains("taskhub-worker"));
+}
+
+#[test]
+fn nothing_depends_on_xtask() {
+    for (name, dependencies) in members() {
+        assert!(!dependencies.contains("xtask"), "{name} depends on xtask");
+    }
+}
+
+#[test]
+fn the_top_level_is_the_one_that_is_described() {
+    const DESCRIBED: &[&str] = &[
+        ".cargo",
+        ".ci",
+        ".config",
+        ".dockerignore",
+        ".env.example",
+        ".gitattributes",
+        ".github",
+        ".gitignore",
+        ".sqlx",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "Dockerfile",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "README.md",
+        "api",
+        "clippy.toml",
+        "deny.toml",
+        "docker-compose.yml",
+        "docs",
+        "infra",
+        "migrations",
+        "rustfmt.toml",
+        "taskhub",
+        "worker",
+        "xtask",
+    ];
+    let output = Command::new("git")
+        .args(["-c", "safe.directory=*", "ls-tree", "--name-only", "HEAD"])
+        .current_dir(root())
+        .output()
+        .expect("git runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let tracked = String::from_utf8(output.stdout).expect("names that are text");
+    let undescribed: Vec<&str> = tracked
+        .lines()
+        .filter(|name| !DESCRIBED.contains(name))
+        .collect();
+    assert_eq!(undescribed, Vec::<&str>::new());
+}
