@@ -1,11 +1,22 @@
-//! Throw-away databases for the tests of every crate, on the server that `cargo xtask test` starts.
+//! Throw-away databases for the tests of every crate, on the server that `cargo xtask test` starts,
+//! and servers of their own for those that stop them.
 
-use std::str::FromStr;
+mod process;
+mod redis;
+
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 use uuid::Uuid;
 
+pub use self::{
+    process::Process,
+    redis::{Redis, free_port},
+};
 use crate::database;
 
 /// A migrated database of one test's own. It goes away with the server.
@@ -13,6 +24,7 @@ use crate::database;
 pub struct Database {
     pub url: SecretString,
     pub pool: PgPool,
+    maintenance: String,
 }
 
 impl Database {
@@ -35,6 +47,7 @@ impl Database {
         Self {
             pool: database::pool(options, 10),
             url,
+            maintenance,
         }
     }
 
@@ -51,7 +64,58 @@ impl Database {
         Self {
             pool: database::pool(options, 10),
             url,
+            maintenance,
         }
+    }
+
+    /// Cuts every connection and refuses new ones, as an outage would.
+    ///
+    /// # Panics
+    /// Where the server does not answer.
+    pub async fn close_to_all(&self) {
+        let name = self.name();
+        execute(
+            &self.maintenance,
+            &format!("alter database {name} allow_connections false"),
+        )
+        .await;
+        execute(
+            &self.maintenance,
+            &format!(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
+            ),
+        )
+        .await;
+    }
+
+    /// Ends what [`Database::close_to_all`] began.
+    ///
+    /// # Panics
+    /// Where the server does not answer.
+    pub async fn open(&self) {
+        let name = self.name();
+        execute(
+            &self.maintenance,
+            &format!("alter database {name} allow_connections true"),
+        )
+        .await;
+    }
+
+    fn name(&self) -> String {
+        let options = self.pool.connect_options();
+        options.get_database().expect("a name").to_owned()
+    }
+}
+
+/// Looks again and again until `condition` holds.
+///
+/// # Panics
+/// Where it does not hold within `limit`; the message says `what` was waited for.
+pub async fn wait_for(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + limit;
+    while !condition().await {
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -100,6 +164,14 @@ async fn template(maintenance: &str) -> String {
 )]
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`"))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the test programs are is no setting of the programs"
+)]
+fn variable_or(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
 fn with_database(maintenance: &str, name: &str) -> SecretString {
