@@ -17,14 +17,14 @@ impl Availability {
     }
 
     pub(crate) fn up(&self) {
-        metrics::gauge!("taskhub_worker_server_up", "server" => self.server).set(1);
+        metrics::gauge!("server_up", "server" => self.server).set(1);
         if !self.up.swap(true, Ordering::Relaxed) {
             tracing::info!(server = self.server, "answers again");
         }
     }
 
     pub(crate) fn down(&self, consequence: &str) {
-        metrics::gauge!("taskhub_worker_server_up", "server" => self.server).set(0);
+        metrics::gauge!("server_up", "server" => self.server).set(0);
         if self.up.swap(false, Ordering::Relaxed) {
             tracing::warn!(server = self.server, consequence, "does not answer");
         }

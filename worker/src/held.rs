@@ -96,8 +96,7 @@ pub(crate) async fn beat(worker: Arc<Worker>) {
     loop {
         beats.tick().await;
         let held = worker.held.list();
-        metrics::gauge!("taskhub_worker_jobs_running")
-            .set(u32::try_from(held.len()).unwrap_or(u32::MAX));
+        metrics::gauge!("jobs_in_hand").set(u32::try_from(held.len()).unwrap_or(u32::MAX));
         if held.is_empty() {
             continue;
         }

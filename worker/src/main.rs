@@ -1,2 +1,161 @@
-//! Binary.
-fn main() {}
+//! Does what the API promised for later.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use secrecy::ExposeSecret as _;
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use taskhub::{
+    database::{self, Schema},
+    queue,
+    settings::{Failure, Source, Worker},
+    telemetry,
+};
+use taskhub_worker::{
+    Options,
+    mailer::{Encryption, Mailer},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// For claims, heartbeats and the leader.
+const CONTROL_CONNECTIONS: u32 = 3;
+
+/// Between two attempts to reach the database at the start.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What closing the pools may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run jobs until SIGTERM or SIGINT; what happens without a command
+    Run,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let (Some(Command::Run) | None) = Arguments::parse().command;
+    let settings = match settings().await {
+        Ok(settings) => settings,
+        Err(failure) => return failure.report(),
+    };
+    telemetry::install(settings.log);
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the worker could not start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn settings() -> Result<Worker, Failure> {
+    Ok(Worker::read(&Source::load().await?)?)
+}
+
+async fn run(settings: Worker) -> anyhow::Result<()> {
+    let stop = told_to_stop()?;
+    let listener = TcpListener::bind(settings.metrics_address)
+        .await
+        .with_context(|| format!("METRICS_ADDRESS {} is not free", settings.metrics_address))?;
+    tokio::spawn(taskhub_worker::serve_metrics(
+        listener,
+        telemetry::metrics(),
+        stop.clone(),
+    ));
+
+    let connect = database::connect_options(&settings.database_url, "taskhub-worker")?;
+    let schema = stop.run_until_cancelled(schema_is_current(&connect)).await;
+    let Some(()) = schema.transpose()? else {
+        return Ok(());
+    };
+    let options = options(settings, connect)?;
+    let (db, control) = (options.db.clone(), options.control.clone());
+    taskhub_worker::run(options, stop).await;
+    let closed = async { tokio::join!(db.close(), control.close()) };
+    let _ = timeout(CLOSE_LIMIT, closed).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for the database as long as it takes, then refuses a schema that this program does not fit.
+async fn schema_is_current(connect: &PgConnectOptions) -> anyhow::Result<()> {
+    let schema = loop {
+        match schema(connect).await {
+            Ok(schema) => break schema,
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "waiting for PostgreSQL");
+                sleep(DATABASE_PAUSE).await;
+            }
+        }
+    };
+    match schema {
+        Schema::Current => Ok(()),
+        Schema::Older(missing) => {
+            bail!("the database lacks the migrations {missing:?}: run `taskhub-api migrate` first")
+        }
+        Schema::Unknown(versions) => bail!(
+            "the database has the migrations {versions:?}, which this release does not know: start a newer release"
+        ),
+    }
+}
+
+async fn schema(connect: &PgConnectOptions) -> anyhow::Result<Schema> {
+    let mut db = PgConnection::connect_with(connect).await?;
+    let schema = database::schema(&mut db).await?;
+    db.close().await?;
+    Ok(schema)
+}
+
+fn options(settings: Worker, connect: PgConnectOptions) -> anyhow::Result<Options> {
+    let redis = redis::Client::open(settings.redis_broker.expose_secret())
+        .map_err(|_| anyhow::anyhow!("REDIS_BROKER is not a Redis URL"))?;
+    let encryption = if settings.environment.is_deployed() {
+        Encryption::Required
+    } else {
+        Encryption::IfOffered
+    };
+    Ok(Options {
+        worker_id: format!("{}-{}", std::process::id(), Uuid::new_v4().simple()),
+        db: database::pool(connect.clone(), settings.database_max_connections),
+        control: database::pool(connect, CONTROL_CONNECTIONS),
+        redis,
+        keys: queue::Keys::new("", queue::DEFAULT),
+        queue: queue::DEFAULT.to_owned(),
+        mailer: Mailer::new(&settings.mail_url, &settings.mail_from, encryption)?,
+        public_url: settings.public_url,
+        concurrency: settings.concurrency,
+        lease: settings.job_lease,
+        grace: settings.grace,
+    })
+}
+
+/// Cancelled by SIGTERM and SIGINT.
+fn told_to_stop() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}

@@ -23,11 +23,9 @@ pub(crate) fn claimed(source: Source, leases: &[Lease]) {
         Source::Redis => "redis",
         Source::Postgres => "postgres",
     };
-    metrics::counter!("taskhub_jobs_claimed_total", "source" => source)
-        .increment(leases.len() as u64);
+    metrics::counter!("jobs_claimed_total", "source" => source).increment(leases.len() as u64);
     for lease in leases {
-        metrics::histogram!("taskhub_job_wait_seconds", "kind" => lease.kind.clone())
-            .record(lease.waited);
+        metrics::histogram!("job_wait_seconds", "kind" => lease.kind.clone()).record(lease.waited);
     }
 }
 
@@ -40,7 +38,7 @@ pub(crate) fn ended(kind: &str, outcome: Outcome, duration: Duration) {
         Outcome::Lost | Outcome::Abandoned => return,
     };
     count(kind, outcome);
-    metrics::histogram!("taskhub_job_seconds", "kind" => kind.to_owned(), "outcome" => outcome)
+    metrics::histogram!("job_seconds", "kind" => kind.to_owned(), "outcome" => outcome)
         .record(duration);
 }
 
@@ -56,7 +54,7 @@ pub(crate) fn rescued(kind: &str, setback: Setback) {
 }
 
 fn count(kind: &str, outcome: &'static str) {
-    metrics::counter!("taskhub_jobs_ended_total", "kind" => kind.to_owned(), "outcome" => outcome)
+    metrics::counter!("jobs_ended_total", "kind" => kind.to_owned(), "outcome" => outcome)
         .increment(1);
 }
 
@@ -72,7 +70,7 @@ pub(crate) fn counted(counts: &Counts) {
         ("unknown", counts.unknown),
     ];
     for (state, count) in states {
-        metrics::gauge!("taskhub_jobs", "state" => state).set(count as f64);
+        metrics::gauge!("jobs", "state" => state).set(count as f64);
     }
-    metrics::gauge!("taskhub_jobs_oldest_seconds").set(counts.oldest);
+    metrics::gauge!("jobs_oldest_seconds").set(counts.oldest);
 }
