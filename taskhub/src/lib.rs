@@ -5,7 +5,6 @@
 
 pub mod changes;
 pub mod database;
-pub mod due;
 pub mod error;
 pub mod idempotency;
 pub mod jobs;
@@ -16,7 +15,6 @@ pub mod scopes;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
-pub mod tasks;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,0 +1,166 @@
+use std::fs;
+
+use taskhub::testing::wait_for;
+
+use crate::{
+    site::{PATIENCE, Site},
+    smtp::MailServer,
+};
+
+#[tokio::test]
+async fn a_worker_killed_before_the_job_loses_nothing() {
+    let site = Site::new().await;
+    let mut worker = site.worker();
+    wait_for("the worker serves", PATIENCE, async || {
+        worker.get("/health").is_some()
+    })
+    .await;
+    let job = site.greeting(site.register("ada").await).await;
+    worker.process.kill();
+    site.let_leases_run_out().await;
+    let _worker = site.worker();
+    site.wait_for_state(job, "done").await;
+    assert_eq!(site.letters(), [format!("{job}.eml")]);
+}
+
+#[tokio::test]
+async fn a_worker_killed_during_the_job_leaves_it_to_the_next() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    let job = site.greeting(site.register("ada").await).await;
+    server.hold("");
+    let mut worker = site.worker_with(&[("MAIL_URL", &server.url())]);
+    wait_for("the letter is on its way", PATIENCE, async || {
+        server.waiting() == 1
+    })
+    .await;
+    assert_eq!(site.job(job).await.state, "running");
+    worker.process.kill();
+    site.let_leases_run_out().await;
+    let _worker = site.worker_with(&[("MAIL_URL", &server.url())]);
+    wait_for("it is sent again", PATIENCE, async || server.waiting() == 2).await;
+    server.release();
+    site.wait_for_state(job, "done").await;
+    assert_eq!(site.outcomes(job).await, ["lost", "succeeded"]);
+    assert_eq!(site.job(job).await.attempt, 2);
+    // Both under one identity, by which receivers tell that they are the same.
+    wait_for("both are taken", PATIENCE, async || {
+        server.taken().len() == 2
+    })
+    .await;
+    for letter in server.taken() {
+        assert!(
+            letter.contains(&format!("Message-ID: <{job}@example.org>")),
+            "{letter}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_worker_killed_after_the_effect_does_not_double_it() {
+    let site = Site::new().await;
+    let job = site.greeting(site.register("ada").await).await;
+    let pool = &site.database.pool;
+    // Stops the handler before it looks at the user.
+    let mut accounts = pool.begin().await.unwrap();
+    sqlx::query("lock table user_account in access exclusive mode")
+        .execute(&mut *accounts)
+        .await
+        .unwrap();
+    let mut worker = site.worker();
+    site.wait_for_state(job, "running").await;
+    // Stops it before its end can be written down.
+    let mut end = pool.begin().await.unwrap();
+    sqlx::query!("select id from job for update")
+        .fetch_all(&mut *end)
+        .await
+        .unwrap();
+    accounts.rollback().await.unwrap();
+    wait_for("the letter is there", PATIENCE, async || {
+        site.letters().len() == 1
+    })
+    .await;
+    let file = site.mail.path().join(format!("{job}.eml"));
+    let first = fs::metadata(&file).unwrap().modified().unwrap();
+    worker.process.kill();
+    end.rollback().await.unwrap();
+    assert_eq!(site.job(job).await.state, "running");
+
+    site.let_leases_run_out().await;
+    let _worker = site.worker();
+    site.wait_for_state(job, "done").await;
+    assert_eq!(site.outcomes(job).await, ["lost", "succeeded"]);
+    assert_eq!(site.letters(), [format!("{job}.eml")]);
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_worker_paused_beyond_its_lease_cannot_complete_what_another_has_done() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    let job = site.greeting(site.register("ada").await).await;
+    server.hold("");
+    let first = site.worker_with(&[("MAIL_URL", &server.url())]);
+    wait_for("the letter is on its way", PATIENCE, async || {
+        server.waiting() == 1
+    })
+    .await;
+    first.pause();
+    // Nothing is hurried here: the lease and the leadership run out by themselves.
+    let _second = site.worker_with(&[("MAIL_URL", &server.url())]);
+    wait_for("another sends it", PATIENCE, async || server.waiting() == 2).await;
+    server.release();
+    site.wait_for_state(job, "done").await;
+    first.resume();
+    wait_for("the first works on", PATIENCE, async || {
+        first.metric("jobs_in_hand") == 0.0 && first.get("/health").is_some()
+    })
+    .await;
+    assert_eq!(site.outcomes(job).await, ["lost", "succeeded"]);
+    assert_eq!(
+        first.metric(r#"jobs_ended_total{kind="welcome_email",outcome="succeeded"}"#),
+        0.0
+    );
+    assert_eq!(site.job(job).await.attempt, 2);
+}
+
+#[tokio::test]
+async fn a_poison_job_dies_after_three_crashes_and_hurts_no_other() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    let poison = site.greeting(site.register("poison").await).await;
+    let mut others = Vec::new();
+    for number in 0..5 {
+        others.push(
+            site.greeting(site.register(&format!("user{number}")).await)
+                .await,
+        );
+    }
+    server.hold("");
+    // Whoever has the poison job in hand dies of it, with all that runs beside it.
+    for crash in 1..=3 {
+        let mut worker = site.worker_with(&[("MAIL_URL", &server.url())]);
+        site.wait_for_state(poison, "running").await;
+        if crash == 1 {
+            wait_for("all are under way", PATIENCE, async || {
+                server.waiting() == 6
+            })
+            .await;
+            server.hold("poison@example.org");
+        }
+        worker.process.kill();
+        site.let_leases_run_out().await;
+        wait_for("the dead are missed", PATIENCE, async || {
+            taskhub::jobs::leases::rescue(&site.database.pool)
+                .await
+                .is_ok()
+                && site.job(poison).await.crashes == crash
+        })
+        .await;
+    }
+    assert_eq!(site.job(poison).await.state, "dead");
+    server.release();
+    let _worker = site.worker_with(&[("MAIL_URL", &server.url())]);
+    for other in others {
+        site.wait_for_state(other, "done").await;
+        assert!(site.job(other).await.crashes <= 1);
+    }
+    assert_eq!(site.job(poison).await.state, "dead");
+}

@@ -1,0 +1,64 @@
+use taskhub::testing::wait_for;
+
+use crate::site::{PATIENCE, Site};
+
+/// Nobody listens there: the port of discard.
+const NOBODY: &str = "smtp://127.0.0.1:9";
+
+#[tokio::test]
+async fn what_fails_is_tried_again_later_and_is_dead_in_the_end() {
+    let site = Site::new().await;
+    let job = site.greeting(site.register("ada").await).await;
+    let worker = site.worker_with(&[("MAIL_URL", NOBODY)]);
+    for attempt in 1..10 {
+        wait_for("the attempt failed", PATIENCE, async || {
+            site.outcomes(job).await.len() == attempt
+        })
+        .await;
+        let row = site.job(job).await;
+        assert_eq!(row.state, "ready");
+        assert!(row.last_error.unwrap().contains("the letter was not taken"));
+        assert_eq!(row.crashes, 0);
+        if row.is_later {
+            let hurry = sqlx::query!("update job set run_at = now()");
+            hurry.execute(&site.database.pool).await.unwrap();
+        }
+    }
+    site.wait_for_state(job, "dead").await;
+    let mut outcomes = site.outcomes(job).await;
+    assert_eq!(outcomes.pop().as_deref(), Some("dead"));
+    assert_eq!(outcomes, ["failed"; 9]);
+    assert_eq!(
+        worker.metric(r#"jobs_ended_total{kind="welcome_email",outcome="failed"}"#),
+        9.0
+    );
+    assert_eq!(
+        worker.metric(r#"jobs_ended_total{kind="welcome_email",outcome="dead"}"#),
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn what_only_a_newer_worker_knows_is_left_for_it() {
+    let site = Site::new().await;
+    sqlx::query!(
+        "
+        insert into job (kind, args_version, args)
+        values ('from_the_future', 1, '{}'), ('welcome_email', 2, '{}')
+        "
+    )
+    .execute(&site.database.pool)
+    .await
+    .unwrap();
+    let job = site.greeting(site.register("ada").await).await;
+    let worker = site.worker();
+    site.wait_for_state(job, "done").await;
+    wait_for("they are counted", PATIENCE, async || {
+        worker.metric(r#"jobs{state="unknown"}"#) == 2.0
+    })
+    .await;
+    let untouched = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from job where state = 'ready' and attempt = 0"#,
+    );
+    assert_eq!(untouched.fetch_one(&site.database.pool).await.unwrap(), 2);
+}
