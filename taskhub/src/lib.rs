@@ -5,6 +5,7 @@
 
 pub mod changes;
 pub mod database;
+pub mod due;
 pub mod error;
 pub mod idempotency;
 pub mod jobs;
@@ -15,6 +16,7 @@ pub mod scopes;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
+pub mod tasks;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod changes;
+mod lists;
 mod people;
 mod sessions;
+mod tasks;
 mod users;
+mod world;

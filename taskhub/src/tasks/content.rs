@@ -1,0 +1,215 @@
+//! What a person may say about a task, and what is wrong with it.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Priority, Status, Task};
+use crate::{
+    Error, Result, Violation,
+    due::{Columns, When},
+};
+
+const TITLE_CHARACTERS: usize = 500;
+const DESCRIPTION_BYTES: usize = 64 * 1024;
+const LABELS: usize = 50;
+const LABEL_CHARACTERS: usize = 100;
+
+/// A task to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewTask {
+    /// Chosen by the client, so that it may safely ask twice; made here otherwise.
+    pub id: Option<Uuid>,
+    /// The inbox where absent.
+    pub project_id: Option<Uuid>,
+    pub parent_id: Option<Uuid>,
+    pub title: String,
+    pub description: String,
+    pub status: Status,
+    pub priority: Priority,
+    pub due: Option<When>,
+    pub start: Option<When>,
+    pub labels: Vec<String>,
+}
+
+/// A merge patch (RFC 7396): `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Clone, Debug, Default)]
+pub struct TaskChanges {
+    pub project_id: Option<Uuid>,
+    pub parent_id: Option<Option<Uuid>>,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub status: Option<Status>,
+    pub priority: Option<Priority>,
+    pub due: Option<Option<When>>,
+    pub start: Option<Option<When>>,
+    pub labels: Option<Vec<String>>,
+}
+
+impl NewTask {
+    /// Whether `first` is how this very task began.
+    pub(super) fn describes(&self, first: &Task) -> bool {
+        let Self {
+            id,
+            project_id,
+            parent_id,
+            title,
+            description,
+            status,
+            priority,
+            due,
+            start,
+            labels,
+        } = self;
+        *id == Some(first.id)
+            && project_id.is_none_or(|project_id| project_id == first.project_id)
+            && *parent_id == first.parent_id
+            && *title == first.title
+            && *description == first.description
+            && *status == first.status
+            && *priority == first.priority
+            && *due == first.due
+            && *start == first.start
+            && distinct(labels) == first.labels
+    }
+
+    /// As [`TaskChanges::columns`].
+    pub(super) fn columns(&self) -> Result<Value> {
+        TaskChanges {
+            project_id: self.project_id,
+            parent_id: Some(self.parent_id),
+            title: Some(self.title.clone()),
+            description: Some(self.description.clone()),
+            status: Some(self.status),
+            priority: Some(self.priority),
+            due: Some(self.due.clone()),
+            start: Some(self.start.clone()),
+            labels: Some(self.labels.clone()),
+        }
+        .columns()
+    }
+}
+
+impl TaskChanges {
+    /// The columns that change, as `jsonb_populate_record` takes them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub(super) fn columns(&self) -> Result<Value> {
+        let violations = self.violations();
+        if !violations.is_empty() {
+            return Err(Error::Invalid(violations));
+        }
+        let Self {
+            project_id,
+            parent_id,
+            title,
+            description,
+            status,
+            priority,
+            due,
+            start,
+            labels,
+        } = self;
+        let mut columns = Map::new();
+        let mut set = |column: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                columns.insert(column.to_owned(), value);
+            }
+        };
+        set("project_id", project_id.map(|id| json!(id)));
+        set("parent_id", parent_id.map(|id| json!(id)));
+        set("title", title.as_ref().map(|title| json!(title)));
+        set("description", description.as_ref().map(|text| json!(text)));
+        set("status", status.map(|status| json!(status)));
+        set("priority", priority.map(|priority| json!(priority)));
+        set(
+            "labels",
+            labels.as_ref().map(|labels| json!(distinct(labels))),
+        );
+        for (prefix, when) in [("due", due), ("start", start)] {
+            let Some(when) = when else { continue };
+            let Columns {
+                date,
+                local,
+                at,
+                time_zone,
+            } = when.clone().into();
+            set(&format!("{prefix}_date"), Some(json!(date)));
+            set(&format!("{prefix}_local"), Some(json!(local)));
+            set(&format!("{prefix}_at"), Some(json!(at)));
+            set(&format!("{prefix}_time_zone"), Some(json!(time_zone)));
+        }
+        Ok(columns.into())
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        if let Some(title) = &self.title {
+            check_length("/title", title, TITLE_CHARACTERS, &mut found);
+            check_characters("/title", title, &mut found);
+        }
+        if let Some(description) = &self.description {
+            if description.len() > DESCRIPTION_BYTES {
+                let detail = format!("must have at most {DESCRIPTION_BYTES} bytes of UTF-8");
+                found.push(violation("/description", "too-long", detail));
+            }
+            check_characters("/description", description, &mut found);
+        }
+        for (pointer, when) in [("/due", &self.due), ("/start", &self.start)] {
+            if let Some(Some(when)) = when {
+                when.check(pointer, &mut found);
+            }
+        }
+        let labels = self.labels.as_deref().unwrap_or_default();
+        if labels.len() > LABELS {
+            let detail = format!("must have at most {LABELS} labels");
+            found.push(violation("/labels", "too-many", detail));
+        }
+        for (index, label) in labels.iter().enumerate() {
+            let pointer = format!("/labels/{index}");
+            check_length(&pointer, label, LABEL_CHARACTERS, &mut found);
+            check_characters(&pointer, label, &mut found);
+        }
+        found
+    }
+}
+
+fn check_length(pointer: &str, text: &str, most: usize, found: &mut Vec<Violation>) {
+    if text.is_empty() {
+        found.push(violation(
+            pointer,
+            "too-short",
+            "must not be empty".to_owned(),
+        ));
+    } else if text.chars().count() > most {
+        let detail = format!("must have at most {most} characters");
+        found.push(violation(pointer, "too-long", detail));
+    }
+}
+
+/// PostgreSQL stores every character but this one.
+fn check_characters(pointer: &str, text: &str, found: &mut Vec<Violation>) {
+    if text.contains('\0') {
+        let detail = "must not contain U+0000".to_owned();
+        found.push(violation(pointer, "forbidden-character", detail));
+    }
+}
+
+fn violation(pointer: &str, code: &'static str, detail: String) -> Violation {
+    Violation {
+        pointer: pointer.to_owned(),
+        code,
+        detail,
+    }
+}
+
+/// Each label once, where it came first.
+fn distinct(labels: &[String]) -> Vec<String> {
+    let mut distinct: Vec<String> = Vec::with_capacity(labels.len());
+    for label in labels {
+        if !distinct.contains(label) {
+            distinct.push(label.clone());
+        }
+    }
+    distinct
+}

@@ -1,0 +1,608 @@
+use proptest::prelude::{Strategy, any, prop};
+use serde_json::json;
+use taskhub::{
+    Error, Refusal,
+    due::When,
+    tasks::{self, NewTask, Priority, Status, Task, TaskChanges},
+    testing::Database,
+};
+use uuid::Uuid;
+
+use crate::world::{person, task, titled};
+
+#[tokio::test]
+async fn a_new_task_has_everything_that_was_said_about_it() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let parent = task(&mut db, &anna, titled("Move house")).await;
+    let new = NewTask {
+        id: Some(Uuid::now_v7()),
+        project_id: Some(parent.project_id),
+        parent_id: Some(parent.id),
+        title: " Pack – 箱 ".to_owned(),
+        description: "*fragile*\n".to_owned(),
+        status: Status::Done,
+        priority: Priority::Urgent,
+        due: serde_json::from_value(
+            json!({"at": "2026-12-01T08:00:00.123456Z", "time_zone": "Europe/Vienna"}),
+        )
+        .unwrap(),
+        start: serde_json::from_value(json!({"local": "2026-11-30T09:00:00"})).unwrap(),
+        labels: ["b", "a", "b"].map(str::to_owned).into(),
+    };
+
+    let created = task(&mut db, &anna, new.clone()).await;
+
+    assert_eq!(
+        created,
+        Task {
+            id: new.id.unwrap(),
+            project_id: parent.project_id,
+            parent_id: Some(parent.id),
+            title: new.title,
+            description: new.description,
+            status: Status::Done,
+            priority: Priority::Urgent,
+            due: new.due,
+            start: new.start,
+            labels: vec!["b".to_owned(), "a".to_owned()],
+            position: "00000004i".to_owned(),
+            created_at: created.created_at,
+            created_by: anna.user_id,
+            updated_at: created.created_at,
+            completed_at: Some(created.created_at),
+            completed_by: Some(anna.user_id),
+            deleted_at: None,
+            version: 1,
+            seq: 4,
+        }
+    );
+    assert_eq!(
+        tasks::get(&mut db, &anna, created.id).await.unwrap(),
+        created
+    );
+    let as_json: Task = serde_json::from_value(json!(created)).unwrap();
+    assert_eq!(as_json, created);
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let mut labels = vec!["same".to_owned(); 51];
+    labels[1] = "x".repeat(101);
+    labels[2] = String::new();
+    let new = NewTask {
+        title: "é".repeat(501),
+        description: format!("\0{}", "x".repeat(65_536)),
+        due: Some(When::At {
+            at: chrono::DateTime::UNIX_EPOCH,
+            time_zone: "Europe/Wien".to_owned(),
+        }),
+        labels,
+        ..NewTask::default()
+    };
+
+    let Err(Error::Invalid(violations)) = tasks::create(&mut db, &anna, &new).await else {
+        panic!("it should be invalid");
+    };
+
+    let found: Vec<_> = violations
+        .iter()
+        .map(|violation| (violation.pointer.as_str(), violation.code))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("/title", "too-long"),
+            ("/description", "too-long"),
+            ("/description", "forbidden-character"),
+            ("/due/time_zone", "unknown-time-zone"),
+            ("/labels", "too-many"),
+            ("/labels/1", "too-long"),
+            ("/labels/2", "too-short"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn someone_elses_task_does_not_exist() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let ben = person(&database.pool, "ben").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let secret = task(&mut db, &anna, titled("Buy a ring")).await;
+    let deleted = task(&mut db, &anna, titled("Buy a ring, really")).await;
+    tasks::delete(&mut db, &anna, deleted.id, &[])
+        .await
+        .unwrap();
+
+    for id in [secret.id, deleted.id] {
+        assert_not_found(tasks::get(&mut db, &ben, id).await);
+        assert_not_found(tasks::update(&mut db, &ben, id, &[9], &TaskChanges::default()).await);
+        assert_not_found(tasks::delete(&mut db, &ben, id, &[]).await);
+        assert_not_found(tasks::restore(&mut db, &ben, id, &[9]).await);
+        assert_not_found(tasks::complete(&mut db, &ben, id, &[]).await);
+        assert_not_found(tasks::reopen(&mut db, &ben, id, &[]).await);
+    }
+    let below = NewTask {
+        parent_id: Some(secret.id),
+        ..titled("Mine")
+    };
+    assert_invalid(
+        tasks::create(&mut db, &ben, &below).await,
+        "/parent_id",
+        "unknown-parent",
+    );
+    let beside = NewTask {
+        project_id: Some(secret.project_id),
+        ..titled("Mine")
+    };
+    assert_invalid(
+        tasks::create(&mut db, &ben, &beside).await,
+        "/project_id",
+        "unknown-project",
+    );
+    assert_eq!(tasks::get(&mut db, &anna, secret.id).await.unwrap(), secret);
+}
+
+#[tokio::test]
+async fn an_id_of_ones_own_makes_creation_repeatable() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let ben = person(&database.pool, "ben").await;
+    let new = NewTask {
+        id: Some(Uuid::now_v7()),
+        ..titled("Once")
+    };
+    let twice = (0..8).map(|_| async {
+        let mut transaction = database.pool.begin().await.unwrap();
+        let created = tasks::create(&mut transaction, &anna, &new).await.unwrap();
+        transaction.commit().await.unwrap();
+        created
+    });
+    let answers = futures_util::future::join_all(twice).await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+
+    let mut db = database.pool.acquire().await.unwrap();
+    let changes = TaskChanges {
+        title: Some("Changed since".to_owned()),
+        ..TaskChanges::default()
+    };
+    let changed = tasks::update(&mut db, &anna, answers[0].id, &[], &changes)
+        .await
+        .unwrap();
+    assert_eq!(tasks::create(&mut db, &anna, &new).await.unwrap(), changed);
+
+    let other = NewTask {
+        title: "Other".to_owned(),
+        ..new.clone()
+    };
+    assert_taken(tasks::create(&mut db, &anna, &other).await);
+    assert_taken(tasks::create(&mut db, &ben, &new).await);
+    tasks::delete(&mut db, &anna, changed.id, &[])
+        .await
+        .unwrap();
+    assert_taken(tasks::create(&mut db, &anna, &new).await);
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_leaves_no_trace() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let before = task(&mut db, &anna, titled("As it is")).await;
+
+    let same = TaskChanges {
+        title: Some(before.title.clone()),
+        due: Some(None),
+        labels: Some(Vec::new()),
+        ..TaskChanges::default()
+    };
+    assert_eq!(
+        tasks::update(&mut db, &anna, before.id, &[], &same)
+            .await
+            .unwrap(),
+        before
+    );
+    let nothing = TaskChanges::default();
+    assert_eq!(
+        tasks::update(&mut db, &anna, before.id, &[1], &nothing)
+            .await
+            .unwrap(),
+        before
+    );
+    assert_eq!(
+        tasks::restore(&mut db, &anna, before.id, &[])
+            .await
+            .unwrap(),
+        before
+    );
+    assert_eq!(
+        tasks::reopen(&mut db, &anna, before.id, &[]).await.unwrap(),
+        before
+    );
+    let done = tasks::complete(&mut db, &anna, before.id, &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        tasks::complete(&mut db, &anna, before.id, &[])
+            .await
+            .unwrap(),
+        done
+    );
+    assert_eq!((done.version, done.seq), (2, before.seq + 1));
+}
+
+#[tokio::test]
+async fn completion_follows_the_status() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let id = task(&mut db, &anna, titled("Do it")).await.id;
+    let set = |status| TaskChanges {
+        status: Some(status),
+        ..TaskChanges::default()
+    };
+
+    let done = tasks::update(&mut db, &anna, id, &[], &set(Status::Done))
+        .await
+        .unwrap();
+    assert_eq!(done.completed_at, Some(done.updated_at));
+    assert_eq!(done.completed_by, Some(anna.user_id));
+    let retitled = TaskChanges {
+        title: Some("Did it".to_owned()),
+        ..TaskChanges::default()
+    };
+    let retitled = tasks::update(&mut db, &anna, id, &[], &retitled)
+        .await
+        .unwrap();
+    assert_eq!(retitled.completed_at, done.completed_at);
+    let open = tasks::update(&mut db, &anna, id, &[], &set(Status::InProgress))
+        .await
+        .unwrap();
+    assert_eq!((open.completed_at, open.completed_by), (None, None));
+    let still_open = tasks::reopen(&mut db, &anna, id, &[]).await.unwrap();
+    assert_eq!(still_open.status, Status::InProgress);
+    tasks::update(&mut db, &anna, id, &[], &set(Status::Cancelled))
+        .await
+        .unwrap();
+    let reopened = tasks::reopen(&mut db, &anna, id, &[]).await.unwrap();
+    assert_eq!(reopened.status, Status::Todo);
+    let done = tasks::complete(&mut db, &anna, id, &[]).await.unwrap();
+    assert_eq!(done.completed_at, Some(done.updated_at));
+}
+
+#[tokio::test]
+async fn another_version_is_refused_and_the_present_one_shown() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let task = task(&mut db, &anna, titled("Contended")).await;
+    let changes = TaskChanges {
+        priority: Some(Priority::High),
+        ..TaskChanges::default()
+    };
+    let current = tasks::update(&mut db, &anna, task.id, &[7, 1], &changes)
+        .await
+        .unwrap();
+
+    let outcomes = [
+        tasks::update(&mut db, &anna, task.id, &[1], &changes)
+            .await
+            .map(drop),
+        tasks::complete(&mut db, &anna, task.id, &[1])
+            .await
+            .map(drop),
+        tasks::reopen(&mut db, &anna, task.id, &[1]).await.map(drop),
+        tasks::restore(&mut db, &anna, task.id, &[1])
+            .await
+            .map(drop),
+        tasks::delete(&mut db, &anna, task.id, &[1]).await,
+    ];
+
+    for outcome in outcomes {
+        let Err(Error::Refused(Refusal::VersionMismatch {
+            current_version,
+            current: shown,
+        })) = outcome
+        else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!((current_version, shown), (2, json!(current)));
+    }
+    assert_eq!(tasks::get(&mut db, &anna, task.id).await.unwrap(), current);
+}
+
+#[tokio::test]
+async fn a_deleted_task_comes_back_as_it_was() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let before = task(&mut db, &anna, titled("Precious")).await;
+
+    tasks::delete(&mut db, &anna, before.id, &[1])
+        .await
+        .unwrap();
+    tasks::delete(&mut db, &anna, before.id, &[1])
+        .await
+        .unwrap();
+    assert_not_found(tasks::get(&mut db, &anna, before.id).await);
+    assert_not_found(tasks::complete(&mut db, &anna, before.id, &[]).await);
+    assert_not_found(tasks::update(&mut db, &anna, before.id, &[], &TaskChanges::default()).await);
+    let restored = tasks::restore(&mut db, &anna, before.id, &[2])
+        .await
+        .unwrap();
+
+    let expected = Task {
+        version: 3,
+        seq: before.seq + 2,
+        updated_at: restored.updated_at,
+        ..before
+    };
+    assert_eq!(restored, expected);
+}
+
+#[tokio::test]
+async fn a_task_is_never_below_itself_nor_too_deep() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let mut chain = vec![task(&mut db, &anna, titled("Root")).await];
+    for _ in 0..5 {
+        let new = NewTask {
+            parent_id: Some(chain.last().unwrap().id),
+            ..titled("Below")
+        };
+        chain.push(task(&mut db, &anna, new).await);
+    }
+    let below = |parent_id| TaskChanges {
+        parent_id: Some(Some(parent_id)),
+        ..TaskChanges::default()
+    };
+
+    let too_deep = NewTask {
+        parent_id: Some(chain[5].id),
+        ..titled("Too deep")
+    };
+    assert_invalid(
+        tasks::create(&mut db, &anna, &too_deep).await,
+        "/parent_id",
+        "too-deep",
+    );
+    let root = task(&mut db, &anna, titled("Other root")).await;
+    let moved = tasks::update(&mut db, &anna, chain[0].id, &[], &below(root.id)).await;
+    assert_invalid(moved, "/parent_id", "too-deep");
+    for child in [0, 1, 5] {
+        let moved = tasks::update(&mut db, &anna, chain[0].id, &[], &below(chain[child].id)).await;
+        assert_invalid(moved, "/parent_id", "circular");
+    }
+    let moved = tasks::update(&mut db, &anna, chain[2].id, &[], &below(root.id))
+        .await
+        .unwrap();
+    assert_eq!(moved.parent_id, Some(root.id));
+}
+
+#[tokio::test]
+async fn two_moves_at_once_never_make_a_circle() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    for _ in 0..10 {
+        let one = task(&mut db, &anna, titled("One")).await;
+        let other = task(&mut db, &anna, titled("Other")).await;
+        let below = |child: Uuid, parent: Uuid| {
+            let (pool, anna) = (&database.pool, &anna);
+            async move {
+                let changes = TaskChanges {
+                    parent_id: Some(Some(parent)),
+                    ..TaskChanges::default()
+                };
+                let mut transaction = pool.begin().await.unwrap();
+                let outcome = tasks::update(&mut transaction, anna, child, &[], &changes).await;
+                transaction.commit().await.unwrap();
+                outcome
+            }
+        };
+        let (first, second) = tokio::join!(below(one.id, other.id), below(other.id, one.id));
+        assert!(first.is_ok() != second.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_subtask_stays_in_the_project_of_its_parent() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let parent = task(&mut db, &anna, titled("Parent")).await;
+    let child = NewTask {
+        parent_id: Some(parent.id),
+        ..titled("Child")
+    };
+    let child = task(&mut db, &anna, child).await;
+    let elsewhere: Uuid = sqlx::query_scalar(
+        "insert into project (id, workspace_id, name, position, seq)
+         select gen_random_uuid(), workspace_id, 'Elsewhere', '', 0 from project returning id",
+    )
+    .fetch_one(&mut *db)
+    .await
+    .unwrap();
+
+    let born_apart = NewTask {
+        project_id: Some(elsewhere),
+        parent_id: Some(parent.id),
+        ..titled("Apart")
+    };
+    assert_invalid(
+        tasks::create(&mut db, &anna, &born_apart).await,
+        "/parent_id",
+        "other-project",
+    );
+    let moved = TaskChanges {
+        project_id: Some(elsewhere),
+        ..TaskChanges::default()
+    };
+    for id in [parent.id, child.id] {
+        let outcome = tasks::update(&mut db, &anna, id, &[], &moved).await;
+        assert!(
+            matches!(
+                outcome,
+                Err(Error::Refused(Refusal::InvalidTransition { .. }))
+            ),
+            "{outcome:?}"
+        );
+    }
+    let freed = TaskChanges {
+        parent_id: Some(None),
+        ..moved
+    };
+    let freed = tasks::update(&mut db, &anna, child.id, &[], &freed)
+        .await
+        .unwrap();
+    assert_eq!((freed.project_id, freed.parent_id), (elsewhere, None));
+}
+
+/// Random content, in which every field may be anything that is allowed.
+fn content() -> impl Strategy<Value = NewTask> {
+    let when = || {
+        prop::option::of(prop::sample::select(vec![
+            json!({"date": "2026-12-01"}),
+            json!({"local": "2026-12-01T09:00:00.5"}),
+            json!({"at": "2026-12-01T08:00:00Z", "time_zone": "Europe/Vienna"}),
+        ]))
+        .prop_map(|when| when.map(|when| serde_json::from_value(when).expect("a form")))
+    };
+    let text = |most| {
+        prop::collection::vec(
+            any::<char>().prop_filter("not storable", |c| *c != '\0'),
+            1..most,
+        )
+    };
+    let text = move |most| text(most).prop_map(String::from_iter);
+    let statuses = vec![
+        Status::Todo,
+        Status::InProgress,
+        Status::Done,
+        Status::Cancelled,
+    ];
+    let priorities = vec![
+        Priority::None,
+        Priority::Low,
+        Priority::Medium,
+        Priority::High,
+        Priority::Urgent,
+    ];
+    (
+        text(40),
+        text(200),
+        prop::sample::select(statuses),
+        prop::sample::select(priorities),
+        when(),
+        when(),
+        prop::collection::btree_set(text(10), 0..5),
+    )
+        .prop_map(
+            |(title, description, status, priority, due, start, labels)| NewTask {
+                title,
+                description,
+                status,
+                priority,
+                due,
+                start,
+                labels: labels.into_iter().collect(),
+                ..NewTask::default()
+            },
+        )
+}
+
+/// Changes of `field` alone, to what it is in `to`; and the task that has to come of it.
+fn one_change(field: usize, before: &Task, to: NewTask) -> (TaskChanges, Task) {
+    let mut changes = TaskChanges::default();
+    let mut after = before.clone();
+    match field {
+        0 => {
+            after.title.clone_from(&to.title);
+            changes.title = Some(to.title);
+        }
+        1 => {
+            after.description.clone_from(&to.description);
+            changes.description = Some(to.description);
+        }
+        2 => {
+            after.status = to.status;
+            changes.status = Some(to.status);
+        }
+        3 => {
+            after.priority = to.priority;
+            changes.priority = Some(to.priority);
+        }
+        4 => {
+            after.due.clone_from(&to.due);
+            changes.due = Some(to.due);
+        }
+        5 => {
+            after.start.clone_from(&to.start);
+            changes.start = Some(to.start);
+        }
+        _ => {
+            after.labels.clone_from(&to.labels);
+            changes.labels = Some(to.labels);
+        }
+    }
+    (changes, after)
+}
+
+#[test]
+fn changing_one_field_keeps_all_others() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (database, anna) = runtime.block_on(async {
+        let database = Database::create().await;
+        let anna = person(&database.pool, "anna").await;
+        (database, anna)
+    });
+    proptest::proptest!(|(from in content(), to in content(), field in 0_usize..7)| {
+        runtime.block_on(async {
+            let mut db = database.pool.acquire().await.unwrap();
+            let before = task(&mut db, &anna, from).await;
+            let (changes, mut expected) = one_change(field, &before, to);
+            let after = tasks::update(&mut db, &anna, before.id, &[], &changes).await.unwrap();
+            if expected != before {
+                expected.version += 1;
+                expected.seq += 1;
+            }
+            expected.updated_at = after.updated_at;
+            if before.status != after.status {
+                expected.completed_at = after.completed_at;
+                expected.completed_by = after.completed_by;
+            }
+            assert_eq!(after, expected);
+        });
+    });
+}
+
+fn assert_not_found<T: std::fmt::Debug>(outcome: taskhub::Result<T>) {
+    assert!(
+        matches!(outcome, Err(Error::Refused(Refusal::NotFound))),
+        "{outcome:?}"
+    );
+}
+
+fn assert_taken(outcome: taskhub::Result<Task>) {
+    assert!(
+        matches!(outcome, Err(Error::Refused(Refusal::AlreadyExists { .. }))),
+        "{outcome:?}"
+    );
+}
+
+fn assert_invalid(outcome: taskhub::Result<Task>, pointer: &str, code: &str) {
+    let Err(Error::Invalid(violations)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    let found: Vec<_> = violations
+        .iter()
+        .map(|violation| (violation.pointer.as_str(), violation.code))
+        .collect();
+    assert_eq!(found, [(pointer, code)]);
+}
