@@ -2,6 +2,8 @@
 
 pub mod context;
 pub mod contract;
+pub mod docs;
+pub mod document;
 pub mod edge;
 pub mod gate;
 pub mod health;
@@ -16,7 +18,7 @@ pub mod validation;
 
 use std::{sync::Arc, time::Duration};
 
-use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response};
 use poem_openapi::OpenApiService;
 use redis::aio::ConnectionManager;
 use sqlx::PgPool;
@@ -89,8 +91,8 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
         },
     );
     let service = OpenApiService::new(operations, "TaskHub", env!("CARGO_PKG_VERSION"));
-    let document: serde_json::Value = serde_json::from_str(&service.spec())?;
-    let contract = Arc::new(Contract::new(&document)?);
+    let document = document::build(&service.spec(), &options.public_url)?;
+    let contract = Arc::new(Contract::new(&document.v31)?);
     let gate = Gate {
         contract,
         operations: service.into_endpoint().map_to_response().boxed(),
@@ -102,7 +104,7 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
     };
     Ok(Edge {
         gate,
-        pages: Route::new().map_to_response().boxed(),
+        pages: docs::routes(&document).map_to_response().boxed(),
         limits,
         public_url: options.public_url,
         cors_origins: options.cors_origins,

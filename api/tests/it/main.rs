@@ -1,5 +1,9 @@
 //! The API over HTTP, on real PostgreSQL and Redis.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod docs;
+mod document;
 mod edge;
 mod health;
 mod support;

@@ -1,0 +1,59 @@
+//! A `curl` line for every operation.
+
+use serde_json::{Value, json};
+
+use crate::document::object;
+
+/// Adds the sample. `$API` is where the service is, `$TOKEN` an access token.
+pub(super) fn add(operation: &mut Value, method: &str, path: &str) -> anyhow::Result<()> {
+    let mut words = vec!["curl".to_owned()];
+    if method != "get" {
+        words.push(format!("-X {}", method.to_ascii_uppercase()));
+    }
+    words.push(format!(
+        "\"$API{}\"",
+        path.replace('{', "$")
+            .replace('}', "")
+            .replace("$id", "$ID")
+    ));
+    if operation["security"]
+        .as_array()
+        .is_some_and(|schemes| !schemes.is_empty())
+    {
+        words.push("-H \"Authorization: Bearer $TOKEN\"".to_owned());
+    }
+    words.extend(body(operation));
+    let sample = json!([{ "lang": "Shell", "label": "curl", "source": words.join(" \\\n  ") }]);
+    object(operation)?.insert("x-codeSamples".to_owned(), sample);
+    Ok(())
+}
+
+fn body(operation: &Value) -> Vec<String> {
+    let Some(content) = operation["requestBody"]["content"].as_object() else {
+        return Vec::new();
+    };
+    let Some((kind, media)) = content.iter().next() else {
+        return Vec::new();
+    };
+    let fields = media["example"].as_object();
+    if kind == "application/x-www-form-urlencoded" {
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let fields = fields.into_iter().flatten();
+        return fields
+            .map(|(name, value)| quoted("-d", &format!("{name}={}", text(value))))
+            .collect();
+    }
+    let body = fields
+        .map(|_| media["example"].to_string())
+        .unwrap_or_default();
+    vec![format!("-H \"Content-Type: {kind}\""), quoted("-d", &body)]
+}
+
+/// In single quotes, as a POSIX shell reads them.
+fn quoted(option: &str, text: &str) -> String {
+    format!("{option} '{}'", text.replace('\'', r"'\''"))
+}
