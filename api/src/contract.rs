@@ -89,7 +89,7 @@ impl Contract {
             .map(AsRef::as_ref)
     }
 
-    /// Looks a request up. `HEAD` is answered wherever `GET` is.
+    /// Looks a request up.
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let matching = self.paths.iter().filter_map(|(segments, methods)| {
             // A fixed segment beats a parameter: `/tasks/count` is not the task named "count".
@@ -97,11 +97,6 @@ impl Contract {
         });
         let Some((_, parameters, methods)) = matching.min_by_key(|(count, ..)| *count) else {
             return Found::Nothing;
-        };
-        let method = if method == Method::HEAD {
-            &Method::GET
-        } else {
-            method
         };
         match methods.get(method.as_str()) {
             Some(operation) => Found::Operation(operation.clone(), parameters),

@@ -89,7 +89,7 @@ impl Edge {
     /// The answer of the gate or of a page, whatever happens on the way.
     async fn answer(&self, request: Request, arrival: &Arrival) -> Answer {
         if is_ambiguous(&request) {
-            return Problem::new(&problem::AMBIGUOUS_REQUEST, "send one Host and one length")
+            return Problem::new(&problem::AMBIGUOUS_REQUEST, "send exactly one Host header")
                 .header(header::CONNECTION, "close")
                 .into();
         }
@@ -115,19 +115,18 @@ impl Edge {
         }
     }
 
-    async fn dispatch(&self, request: Request, arrival: &Arrival) -> Answer {
+    async fn dispatch(&self, mut request: Request, arrival: &Arrival) -> Answer {
+        // The server leaves the body out and keeps its length.
+        if request.method() == Method::HEAD {
+            request.set_method(Method::GET);
+        }
         match self.gate.call(request, arrival).await {
             Ok(answer) => answer,
-            Err(mut request) => {
-                if request.method() == Method::HEAD {
-                    request.set_method(Method::GET);
-                }
-                Answer {
-                    result: self.pages.call(request).await,
-                    operation: None,
-                    verdict: None,
-                }
-            }
+            Err(request) => Answer {
+                result: self.pages.call(request).await,
+                operation: None,
+                verdict: None,
+            },
         }
     }
 
@@ -232,19 +231,15 @@ impl Edge {
     }
 }
 
-/// Whether proxies and servers may read the request differently, which is how requests are smuggled
-/// (RFC 9112, 3.2 and 6.1).
+/// Whether it is unclear which host is meant (RFC 9112, 3.2). Of two lengths hyper takes the chunks and
+/// closes the connection afterwards (RFC 9112, 6.1).
 fn is_ambiguous(request: &Request) -> bool {
-    let headers = request.headers();
-    let hosts = headers.get_all(header::HOST).iter().count();
-    let wrong_host = if request.version() == Version::HTTP_11 {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if request.version() == Version::HTTP_11 {
         hosts != 1
     } else {
         hosts > 1
-    };
-    let two_lengths = headers.contains_key(header::TRANSFER_ENCODING)
-        && headers.contains_key(header::CONTENT_LENGTH);
-    wrong_host || two_lengths
+    }
 }
 
 /// The client's id where it is 1 to 128 visible ASCII characters, a new one otherwise.
@@ -267,14 +262,13 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
 fn rate_limits(headers: &mut HeaderMap, limits: &Limits, verdict: Verdict) {
     let policies: Vec<_> = [Policy::Read, Policy::Write]
         .into_iter()
-        .map(|policy| (policy, limits.rate(policy)))
-        .filter(|(_, rate)| rate.quota > 0)
+        .filter_map(|policy| Some((policy, limits.rate(policy)?)))
         .map(|(policy, rate)| {
             format!(
                 "\"{}\";q={};w={}",
                 policy.name(),
-                rate.quota,
-                rate.window.as_secs()
+                rate.requests,
+                rate.period.as_secs()
             )
         })
         .collect();
@@ -292,7 +286,7 @@ fn rate_limits(headers: &mut HeaderMap, limits: &Limits, verdict: Verdict) {
     set(
         headers,
         "x-ratelimit-limit",
-        &verdict.rate.quota.to_string(),
+        &verdict.rate.requests.to_string(),
     );
     set(
         headers,
@@ -338,10 +332,10 @@ fn count(operation: Option<String>, method: &Method, status: StatusCode, started
     let operation = operation.unwrap_or_else(|| "other".to_owned());
     let seconds = started.elapsed().as_secs_f64();
     let class = format!("{}xx", status.as_u16() / 100);
-    metrics::histogram!("taskhub_http_request_duration_seconds", "operation" => operation.clone())
+    metrics::histogram!("http_request_duration_seconds", "operation" => operation.clone())
         .record(seconds);
     metrics::counter!(
-        "taskhub_http_requests_total",
+        "http_requests_total",
         "operation" => operation.clone(), "status" => class,
     )
     .increment(1);

@@ -503,7 +503,7 @@ pub fn version(tag: &str) -> Option<i64> {
 
 impl From<Verdict> for Problem {
     fn from(verdict: Verdict) -> Self {
-        let (quota, window) = (verdict.rate.quota, verdict.rate.window.as_secs());
+        let (quota, window) = (verdict.rate.requests, verdict.rate.period.as_secs());
         Self::new(
             &problem::RATE_LIMITED,
             format!("at most {quota} requests in {window} s"),

@@ -22,15 +22,9 @@ use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response};
 use poem_openapi::OpenApiService;
 use redis::aio::ConnectionManager;
 use sqlx::PgPool;
-use taskhub::{passwords::Hasher, queue::Doorbell, tokens};
+use taskhub::{passwords::Hasher, queue::Doorbell, settings::RateLimits, tokens};
 
-use crate::{
-    contract::Contract,
-    edge::Edge,
-    gate::Gate,
-    health::Draining,
-    limits::{Limits, Rates},
-};
+use crate::{contract::Contract, edge::Edge, gate::Gate, health::Draining, limits::Limits};
 
 /// What the service is made of. Only `main.rs` and the tests build these.
 pub struct Parts {
@@ -51,7 +45,7 @@ pub struct Options {
     /// Exact origins of web pages that may call it.
     pub cors_origins: Vec<String>,
     pub trusted_proxies: usize,
-    pub rates: Rates,
+    pub rates: RateLimits,
     /// Before every key in Redis.
     pub redis_prefix: String,
     /// How long answers are kept under their `Idempotency-Key`.

@@ -14,23 +14,7 @@ use std::{
 };
 
 use redis::{Script, aio::ConnectionManager};
-
-/// So many requests in such a time. A quota of 0 turns the limit off.
-#[derive(Clone, Copy, Debug)]
-pub struct Rate {
-    pub quota: u32,
-    pub window: Duration,
-}
-
-/// All limits, from the settings.
-#[derive(Clone, Copy, Debug)]
-pub struct Rates {
-    pub read: Rate,
-    pub write: Rate,
-    pub login_address: Rate,
-    pub login_account: Rate,
-    pub register: Rate,
-}
+use taskhub::settings::{RateLimit, RateLimits};
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +37,7 @@ pub enum Fallback {
 #[derive(Clone, Copy, Debug)]
 pub struct Verdict {
     pub policy: Policy,
-    pub rate: Rate,
+    pub rate: RateLimit,
     pub allowed: bool,
     pub remaining: u32,
     /// Until the bucket is full again.
@@ -105,7 +89,7 @@ return {taken, math.floor(tokens), math.ceil((quota - tokens) * window / quota),
 /// The buckets of one deployment.
 pub struct Limits {
     redis: ConnectionManager,
-    rates: Rates,
+    rates: RateLimits,
     /// Before every key, so that tests do not meet.
     prefix: String,
     take: Script,
@@ -124,7 +108,7 @@ impl std::fmt::Debug for Limits {
 }
 
 impl Limits {
-    pub fn new(redis: ConnectionManager, rates: Rates, prefix: impl Into<String>) -> Self {
+    pub fn new(redis: ConnectionManager, rates: RateLimits, prefix: impl Into<String>) -> Self {
         Self {
             redis,
             rates,
@@ -136,7 +120,8 @@ impl Limits {
         }
     }
 
-    pub fn rate(&self, policy: Policy) -> Rate {
+    /// The limit of a policy; `None` where there is none.
+    pub fn rate(&self, policy: Policy) -> Option<RateLimit> {
         match policy {
             Policy::Read => self.rates.read,
             Policy::Write => self.rates.write,
@@ -148,15 +133,12 @@ impl Limits {
 
     /// Takes one request of `who` from the bucket of `policy`; `None` where that limit is off.
     pub async fn take(&self, policy: Policy, who: &str, fallback: Fallback) -> Option<Verdict> {
-        let rate = self.rate(policy);
-        if rate.quota == 0 {
-            return None;
-        }
+        let rate = self.rate(policy)?;
         let key = format!("{}limit:{}:{who}", self.prefix, policy.name());
-        let window = u64::try_from(rate.window.as_millis()).unwrap_or(u64::MAX);
+        let window = u64::try_from(rate.period.as_millis()).unwrap_or(u64::MAX);
         let answer = self.ask(async |mut redis| {
             let mut call = self.take.key(&key);
-            call.arg(rate.quota).arg(window);
+            call.arg(rate.requests).arg(window);
             call.invoke_async::<(u8, u32, u64, u64)>(&mut redis).await
         });
         let verdict = |allowed, remaining, reset, retry_after| Verdict {
@@ -174,14 +156,14 @@ impl Limits {
                 Duration::from_millis(reset),
                 Duration::from_millis(next),
             ),
-            (None, Fallback::Pass) => verdict(true, rate.quota, Duration::ZERO, Duration::ZERO),
+            (None, Fallback::Pass) => verdict(true, rate.requests, Duration::ZERO, Duration::ZERO),
             (None, Fallback::ThisProcess) => {
                 let (allowed, tokens) = self.take_locally(key, rate);
-                let per_token = rate.window.div_f64(f64::from(rate.quota));
+                let per_token = rate.period.div_f64(f64::from(rate.requests));
                 verdict(
                     allowed,
                     tokens as u32,
-                    per_token.mul_f64(f64::from(rate.quota) - tokens),
+                    per_token.mul_f64(f64::from(rate.requests) - tokens),
                     if allowed {
                         Duration::ZERO
                     } else {
@@ -270,7 +252,7 @@ impl Limits {
             failure => {
                 self.paused_until
                     .store(now + PAUSE_MILLIS, Ordering::Relaxed);
-                metrics::counter!("taskhub_rate_limit_redis_failures_total").increment(1);
+                metrics::counter!("rate_limit_redis_failures_total").increment(1);
                 let reason = match failure {
                     Ok(Err(error)) => error.to_string(),
                     Ok(Ok(_)) | Err(_) => "it did not answer in time".to_owned(),
@@ -281,14 +263,14 @@ impl Limits {
         }
     }
 
-    fn take_locally(&self, key: String, rate: Rate) -> (bool, f64) {
-        let quota = f64::from(rate.quota);
+    fn take_locally(&self, key: String, rate: RateLimit) -> (bool, f64) {
+        let quota = f64::from(rate.requests);
         let mut buckets = self.local.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_LOCAL {
-            buckets.retain(|_, (_, at)| at.elapsed() < rate.window);
+            buckets.retain(|_, (_, at)| at.elapsed() < rate.period);
         }
         let (tokens, at) = buckets.entry(key).or_insert((quota, Instant::now()));
-        let refilled = at.elapsed().as_secs_f64() / rate.window.as_secs_f64() * quota;
+        let refilled = at.elapsed().as_secs_f64() / rate.period.as_secs_f64() * quota;
         *at = Instant::now();
         *tokens = (*tokens + refilled).min(quota);
         let allowed = *tokens >= 1.0;

@@ -85,13 +85,12 @@ impl Api {
             Policy::Register,
         ];
         let rates = policies
-            .map(|policy| (policy, self.limits.rate(policy)))
             .into_iter()
-            .filter(|(_, rate)| rate.quota > 0)
+            .filter_map(|policy| Some((policy, self.limits.rate(policy)?)))
             .map(|(policy, rate)| MetaRate {
                 policy: policy.name().to_owned(),
-                requests: i32::try_from(rate.quota).unwrap_or(i32::MAX),
-                window_seconds: i32::try_from(rate.window.as_secs()).unwrap_or(i32::MAX),
+                requests: i32::try_from(rate.requests).unwrap_or(i32::MAX),
+                window_seconds: i32::try_from(rate.period.as_secs()).unwrap_or(i32::MAX),
             })
             .collect();
         Json(MetaLimits {

@@ -32,7 +32,7 @@ kinds! {
     MALFORMED_BODY = BAD_REQUEST "malformed-json", "The body cannot be read",
         "The body is not JSON (or not a form, where one is asked for), repeats a key, or nests deeper than 32 levels. Correct it and send it again.";
     AMBIGUOUS_REQUEST = BAD_REQUEST "ambiguous-request", "The request can be read in two ways",
-        "An HTTP/1.1 request has exactly one `Host`, and a length or a chunked body but not both.";
+        "An HTTP/1.1 request has exactly one `Host` header.";
     INVALID_PARAMETER = BAD_REQUEST "invalid-parameter", "A parameter is invalid",
         "A value in the path or the query is not what the operation's description asks for. `errors` names each.";
     UNKNOWN_PARAMETER = BAD_REQUEST "unknown-parameter", "A parameter is unknown",

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use taskhub::{
     passwords::Hasher,
     queue::{self, Doorbell},
+    settings::{RateLimit, RateLimits},
     testing::Database,
     tokens,
 };
 use taskhub_api::{
     Options, Parts,
     health::Draining,
-    limits::{Rate, Rates},
     server::{self, Stop},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -158,20 +158,22 @@ impl Service {
 }
 
 fn options(url: &str) -> Options {
-    let rate = |quota, seconds| Rate {
-        quota,
-        window: Duration::from_secs(seconds),
+    let rate = |seconds| {
+        Some(RateLimit {
+            requests: 100_000,
+            period: Duration::from_secs(seconds),
+        })
     };
     Options {
         public_url: url.to_owned(),
         cors_origins: vec![],
         trusted_proxies: 0,
-        rates: Rates {
-            read: rate(100_000, 60),
-            write: rate(100_000, 60),
-            login_address: rate(100_000, 60),
-            login_account: rate(100_000, 900),
-            register: rate(100_000, 3600),
+        rates: RateLimits {
+            read: rate(60),
+            write: rate(60),
+            login_address: rate(60),
+            login_account: rate(900),
+            register: rate(3600),
         },
         redis_prefix: format!("{}:", Uuid::new_v4().simple()),
         idempotency: Duration::from_secs(24 * 3600),
