@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -100,7 +100,10 @@ impl Hasher {
     /// # Errors
     /// Where bcrypt knows no such cost.
     pub fn bcrypt(cost: u32) -> anyhow::Result<Self> {
-        Self::new(Scheme::Bcrypt { cost })
+        ensure!((4..=31).contains(&cost), "bcrypt's cost is 4 to 31");
+        // Well-formed, and of no password. Making a real one would delay every start.
+        let nobodys = format!("$2b${cost:02}${}", ".".repeat(53));
+        Ok(Self::new(Scheme::Bcrypt { cost }, nobodys))
     }
 
     /// The fast scheme of `APP_ENV=test`. No other hasher accepts what it makes.
@@ -108,18 +111,18 @@ impl Hasher {
     /// # Errors
     /// Where the system has no random numbers.
     pub fn fast_for_tests() -> anyhow::Result<Self> {
-        Self::new(Scheme::Test)
+        Ok(Self::new(Scheme::Test, Scheme::Test.hash("")?))
     }
 
-    fn new(scheme: Scheme) -> anyhow::Result<Self> {
+    fn new(scheme: Scheme, nobodys: String) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let turns = cores.saturating_sub(1).max(1);
-        Ok(Self {
+        Self {
             scheme,
             turns: Arc::new(Semaphore::new(turns)),
             places: Arc::new(Semaphore::new(turns * (1 + QUEUE_FACTOR))),
-            nobodys: scheme.hash("")?,
-        })
+            nobodys,
+        }
     }
 
     /// Hashes a password that keeps the rules of [`violations`].
