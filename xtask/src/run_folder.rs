@@ -13,6 +13,7 @@ use crate::checkout::Checkout;
 /// another program's, would not.
 pub(crate) struct RunFolder {
     pub(crate) path: PathBuf,
+    elsewhere: PathBuf,
     _lock: File,
 }
 
@@ -29,13 +30,18 @@ impl RunFolder {
         let lock = File::create(path.join("lock"))?;
         lock.try_lock()
             .context("the lock of a new folder is taken")?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self {
+            elsewhere: elsewhere(checkout).join(path.file_name().unwrap_or_default()),
+            path,
+            _lock: lock,
+        })
     }
 }
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
         drop(fs::remove_dir_all(&self.path));
+        drop(fs::remove_dir_all(&self.elsewhere));
     }
 }
 

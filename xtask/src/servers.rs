@@ -148,7 +148,7 @@ fn missing(postgres: bool, redis: bool, installer: Installer) -> String {
     let names = names.join(" and ");
     let verb = if postgres && redis { "are" } else { "is" };
     let remedy = words.map_or_else(
-        || "Install it".to_owned(),
+        || "Install what is missing,".to_owned(),
         |(command, ..)| format!("Install with\n\n    {command} {}\n\n", packages.join(" ")),
     );
     format!(

@@ -42,7 +42,10 @@ pub(crate) fn place(checkout: &Checkout, folder: &Path, program: &Path) -> anyho
         .chain(others.iter().map(|identity| (folder.to_owned(), *identity)));
     let name = folder.strip_prefix(&checkout.target).unwrap_or(folder);
     let moved = run_folder::elsewhere(checkout).join(name);
-    let outside = others.iter().map(|identity| (moved.clone(), *identity));
+    let outside = others
+        .iter()
+        .filter(|_| is_ours(&run_folder::elsewhere(checkout)))
+        .map(|identity| (moved.clone(), *identity));
     for (folder, identity) in inside.chain(outside) {
         if give(&folder, identity).is_ok() && can_use(&folder, program, identity) {
             return Ok(Place { folder, identity });
@@ -54,6 +57,12 @@ pub(crate) fn place(checkout: &Checkout, folder: &Path, program: &Path) -> anyho
         program.display(),
         folder.display()
     )
+}
+
+/// Makes the folder among everybody's, where a stranger could have put one or a link of that name.
+fn is_ours(folder: &Path) -> bool {
+    drop(fs::create_dir(folder));
+    fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == 0)
 }
 
 fn others(checkout: &Checkout) -> Vec<Identity> {
