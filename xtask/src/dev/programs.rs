@@ -1,6 +1,7 @@
 //! The API and the worker.
 
 use std::{
+    io::IsTerminal,
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -55,6 +56,9 @@ fn command(program: &Path, checkout: &Checkout, endpoints: &Endpoints) -> Comman
         .env("PUBLIC_URL", &endpoints.api);
     unless_set(&mut command, "APP_ENV", "development");
     unless_set(&mut command, "LOG_FORMAT", "text");
+    if !std::io::stdout().is_terminal() {
+        unless_set(&mut command, "NO_COLOR", "1");
+    }
     command
 }
 
