@@ -198,19 +198,23 @@ impl Migration {
     }
 }
 
-/// What `taskhub-api healthcheck` needs; [`Source::local`] is enough for it.
+/// What `healthcheck` of either program needs; [`Source::local`] is enough for it.
 #[derive(Debug)]
 pub struct HealthCheck {
+    /// Of the API.
     pub listen_address: SocketAddr,
+    /// Of the worker.
+    pub metrics_address: SocketAddr,
 }
 
 impl HealthCheck {
     /// # Errors
-    /// Where the address is malformed.
+    /// Where an address is malformed.
     pub fn read(source: &Source) -> Result<Self, Problems> {
         let mut reader = Reader::new(source, Program::HealthCheck);
         let settings = Self {
             listen_address: reader.address("LISTEN_ADDRESS"),
+            metrics_address: reader.address("METRICS_ADDRESS"),
         };
         reader.finish(settings)
     }

@@ -1,6 +1,7 @@
 //! Throw-away databases for the tests of every crate, on the server that `cargo xtask test` starts,
 //! and servers of their own for those that stop them.
 
+<<<<<<< HEAD
 mod process;
 mod redis;
 
@@ -8,15 +9,25 @@ use std::{
     str::FromStr,
     time::{Duration, Instant},
 };
+=======
+pub mod emulator;
+
+use std::str::FromStr;
+>>>>>>> d8c4ae4 (settings: Test what is read, from a real emulator too)
 
 use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 use uuid::Uuid;
 
+<<<<<<< HEAD
 pub use self::{
     process::Process,
     redis::{Redis, free_port},
 };
+=======
+pub use emulator::Emulator;
+
+>>>>>>> d8c4ae4 (settings: Test what is read, from a real emulator too)
 use crate::database;
 
 /// A migrated database of one test's own. It goes away with the server.

@@ -74,7 +74,7 @@ impl Source {
     }
 
     /// Takes what is not set yet. Names that are no variables are passed over.
-    fn lay_under<N, V>(&mut self, values: impl IntoIterator<Item = (N, V)>)
+    pub fn lay_under<N, V>(&mut self, values: impl IntoIterator<Item = (N, V)>)
     where
         N: AsRef<str>,
         V: Into<SecretString>,

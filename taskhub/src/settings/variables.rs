@@ -28,7 +28,7 @@ pub enum Kind {
 pub enum Program {
     /// `taskhub-api serve`
     Api,
-    /// `taskhub-api healthcheck`
+    /// `taskhub-api healthcheck`, `taskhub-worker healthcheck`
     HealthCheck,
     /// `taskhub-api migrate`
     Migration,
@@ -178,9 +178,9 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain(
         "METRICS_ADDRESS",
-        SERVICES,
+        &[Program::Api, Program::Worker, Program::HealthCheck],
         Fallback::Text("0.0.0.0:9000"),
-        "Where Prometheus metrics are served, `GET /metrics`. Not for the public.",
+        "Where Prometheus metrics are served, `GET /metrics`, and the worker's `GET /health`. Not for the public.",
     ),
     plain(
         "PUBLIC_URL",

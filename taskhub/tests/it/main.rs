@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod changes;
+mod documents;
 mod lists;
 mod people;
+mod secrets;
 mod sessions;
+mod settings;
 mod tasks;
+mod telemetry;
 mod users;
 mod world;
