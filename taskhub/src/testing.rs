@@ -1,7 +1,7 @@
 //! Throw-away databases for the tests of every crate, on the server that `cargo xtask test` starts,
 //! and servers of their own for those that stop them.
 
-<<<<<<< HEAD
+pub mod emulator;
 mod process;
 mod redis;
 
@@ -9,25 +9,16 @@ use std::{
     str::FromStr,
     time::{Duration, Instant},
 };
-=======
-pub mod emulator;
-
-use std::str::FromStr;
->>>>>>> d8c4ae4 (settings: Test what is read, from a real emulator too)
 
 use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-<<<<<<< HEAD
 pub use self::{
+    emulator::Emulator,
     process::Process,
     redis::{Redis, free_port},
 };
-=======
-pub use emulator::Emulator;
-
->>>>>>> d8c4ae4 (settings: Test what is read, from a real emulator too)
 use crate::database;
 
 /// A migrated database of one test's own. It goes away with the server.
