@@ -1,6 +1,9 @@
 //! The HTTP door: the operations of the API, and what holds them together.
 
 pub mod context;
+pub mod timestamp;
+pub mod tasks;
+mod cursor;
 pub mod contract;
 pub mod docs;
 pub mod document;
@@ -82,6 +85,10 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
         },
         meta::Api {
             limits: limits.clone(),
+        },
+        tasks::Api {
+            db: db.clone(),
+            keys: keys.clone(),
         },
     );
     let service = OpenApiService::new(operations, "TaskHub", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,401 @@
+//! Tasks over HTTP.
+
+mod when;
+mod wire;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use poem::Request;
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use sqlx::PgPool;
+use taskhub::{
+    Error,
+    idempotency::{self, Once},
+    tasks::{self, Filter},
+    tokens::Keys,
+};
+use uuid::Uuid;
+
+use self::wire::{
+    NewTask, Task, TaskChanges, TaskCount, TaskDue, TaskPage, TaskPriority, TaskSort, TaskStatus,
+};
+use crate::{
+    context::{Caller, Context},
+    cursor::List,
+    problem::Problem,
+    response::{Created, Done, Versioned},
+    tags::Tags,
+    timestamp::Timestamp,
+};
+
+#[derive(ApiResponse)]
+enum Listed {
+    /// A page of the list.
+    #[oai(status = 200)]
+    Page(
+        Json<TaskPage>,
+        /// The next page, where there is one.
+        #[oai(header = "Link")]
+        Option<String>,
+    ),
+}
+
+impl From<Once<tasks::Task>> for Versioned<Task> {
+    fn from(done: Once<tasks::Task>) -> Self {
+        let version = done.value.version;
+        Self::new(done.value.into(), version, done.replayed)
+    }
+}
+
+/// The things to do.
+pub struct Api {
+    pub db: PgPool,
+    /// Seal the cursors.
+    pub keys: Arc<Keys>,
+}
+
+#[OpenApi(prefix_path = "/v1/tasks", tag = "Tags::Tasks")]
+impl Api {
+    /// Add a task
+    ///
+    /// It comes last in its project. To be sure that a lost answer never leads to a second task, send
+    /// an `Idempotency-Key`, or an `id` of your own.
+    #[oai(path = "/", method = "post", operation_id = "create_task")]
+    async fn create(
+        &self,
+        caller: Caller,
+        context: Context,
+        body: Json<NewTask>,
+    ) -> Result<Created<Task>, Problem> {
+        let (actor, new) = (caller.actor(&context), body.0.into());
+        let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { tasks::create(db, &actor, &new).await }.boxed()
+        })
+        .await?;
+        let (version, location) = (done.value.version, format!("/v1/tasks/{}", done.value.id));
+        Ok(Created::new(
+            done.value.into(),
+            location,
+            version,
+            done.replayed,
+        ))
+    }
+
+    /// List tasks
+    ///
+    /// Different filters all have to hold; of the values of a repeated one, any may. What is
+    /// inserted or removed while you turn the pages makes no other task come twice or not at all.
+    /// Days and wall-clock times are taken in the time zone of your account.
+    #[oai(path = "/", method = "get", operation_id = "list_tasks")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a query parameter is an argument"
+    )]
+    async fn list(
+        &self,
+        request: &Request,
+        caller: Caller,
+        context: Context,
+        /// How many tasks a page has at most.
+        #[oai(
+            default = "fifty",
+            validator(minimum(value = "1"), maximum(value = "200"))
+        )]
+        limit: Query<u8>,
+        /// `next_cursor` of the page before, with the same filters and order.
+        cursor: Query<Option<String>>,
+        /// The order. What is never due comes last by `due` and by `-due`.
+        #[oai(default = "newest_first")]
+        sort: Query<TaskSort>,
+        /// Whether to count the tasks of all pages.
+        #[oai(default)]
+        include_total: Query<bool>,
+        /// In one of these projects.
+        #[oai(default)]
+        project_id: Query<Vec<Uuid>>,
+        /// A part of one of these tasks.
+        #[oai(default)]
+        parent_id: Query<Vec<Uuid>>,
+        /// In one of these statuses.
+        #[oai(default)]
+        status: Query<Vec<TaskStatus>>,
+        /// Of one of these priorities.
+        #[oai(default)]
+        priority: Query<Vec<TaskPriority>>,
+        /// With one of these labels.
+        #[oai(default)]
+        label: Query<Vec<String>>,
+        /// With none of these labels.
+        #[oai(default)]
+        not_label: Query<Vec<String>>,
+        /// `none`: never due. `any`: due some time. `overdue`: still to do, and its time has passed.
+        /// `today`: due on this day.
+        #[oai(default)]
+        due: Query<Vec<TaskDue>>,
+        /// Due earlier than this. A day counts from its beginning.
+        due_before: Query<Option<Timestamp>>,
+        /// Due at this time or later.
+        due_after: Query<Option<Timestamp>>,
+        /// Changed at this time or later.
+        updated_after: Query<Option<Timestamp>>,
+        /// Added at this time or later.
+        created_after: Query<Option<Timestamp>>,
+        /// Words of the title or the description; `"…"` for a phrase, `or`, and `-` for a word that
+        /// must not occur.
+        #[oai(validator(min_length = 1, max_length = 500))]
+        q: Query<Option<String>>,
+        /// Whether deleted tasks are listed too.
+        #[oai(default)]
+        include_deleted: Query<bool>,
+    ) -> Result<Listed, Problem> {
+        let filter = Filter {
+            project_ids: project_id.0,
+            parent_ids: parent_id.0,
+            statuses: all(status.0),
+            priorities: all(priority.0),
+            labels: label.0,
+            not_labels: not_label.0,
+            due: all(due.0),
+            due_before: due_before.0.map(|time| time.0),
+            due_after: due_after.0.map(|time| time.0),
+            updated_after: updated_after.0.map(|time| time.0),
+            created_after: created_after.0.map(|time| time.0),
+            words: q.0,
+            include_deleted: include_deleted.0,
+            time_zone: caller.time_zone,
+        };
+        let list = List::new(caller.id(), request.original_uri());
+        let after = cursor
+            .0
+            .map(|cursor| list.position(&self.keys, &cursor))
+            .transpose()?;
+        let (actor, sort) = (caller.actor(&context), sort.0.into());
+        let mut db = self.db.acquire().await.map_err(Error::from)?;
+        let page = tasks::list(&mut db, &actor, &filter, sort, after.as_ref(), limit.0).await?;
+        let total = match include_total.0 {
+            true => Some(tasks::count(&mut db, &actor, &filter).await?),
+            false => None,
+        };
+        let next_cursor = page.next.map(|position| list.cursor(&self.keys, &position));
+        let link = next_cursor.as_ref().map(|cursor| list.link(cursor));
+        let page = TaskPage {
+            data: page.tasks.into_iter().map(Task::from).collect(),
+            has_more: next_cursor.is_some(),
+            next_cursor,
+            total: total.map(|total| total.total),
+            total_is_lower_bound: total.map(|total| total.is_lower_bound),
+        };
+        Ok(Listed::Page(Json(page), link))
+    }
+
+    /// Count tasks
+    ///
+    /// How many the list with these filters has, counted up to 10,000.
+    #[oai(path = "/count", method = "get", operation_id = "count_tasks")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a query parameter is an argument"
+    )]
+    async fn count(
+        &self,
+        caller: Caller,
+        context: Context,
+        /// In one of these projects.
+        #[oai(default)]
+        project_id: Query<Vec<Uuid>>,
+        /// A part of one of these tasks.
+        #[oai(default)]
+        parent_id: Query<Vec<Uuid>>,
+        /// In one of these statuses.
+        #[oai(default)]
+        status: Query<Vec<TaskStatus>>,
+        /// Of one of these priorities.
+        #[oai(default)]
+        priority: Query<Vec<TaskPriority>>,
+        /// With one of these labels.
+        #[oai(default)]
+        label: Query<Vec<String>>,
+        /// With none of these labels.
+        #[oai(default)]
+        not_label: Query<Vec<String>>,
+        /// As in the list.
+        #[oai(default)]
+        due: Query<Vec<TaskDue>>,
+        /// Due earlier than this. A day counts from its beginning.
+        due_before: Query<Option<Timestamp>>,
+        /// Due at this time or later.
+        due_after: Query<Option<Timestamp>>,
+        /// Changed at this time or later.
+        updated_after: Query<Option<Timestamp>>,
+        /// Added at this time or later.
+        created_after: Query<Option<Timestamp>>,
+        /// Words of the title or the description, as in the list.
+        #[oai(validator(min_length = 1, max_length = 500))]
+        q: Query<Option<String>>,
+        /// Whether deleted tasks are counted too.
+        #[oai(default)]
+        include_deleted: Query<bool>,
+    ) -> Result<Json<TaskCount>, Problem> {
+        let filter = Filter {
+            project_ids: project_id.0,
+            parent_ids: parent_id.0,
+            statuses: all(status.0),
+            priorities: all(priority.0),
+            labels: label.0,
+            not_labels: not_label.0,
+            due: all(due.0),
+            due_before: due_before.0.map(|time| time.0),
+            due_after: due_after.0.map(|time| time.0),
+            updated_after: updated_after.0.map(|time| time.0),
+            created_after: created_after.0.map(|time| time.0),
+            words: q.0,
+            include_deleted: include_deleted.0,
+            time_zone: caller.time_zone,
+        };
+        let mut db = self.db.acquire().await.map_err(Error::from)?;
+        let count = tasks::count(&mut db, &caller.actor(&context), &filter).await?;
+        Ok(Json(count.into()))
+    }
+
+    /// Show a task
+    #[oai(path = "/:task_id", method = "get", operation_id = "get_task")]
+    async fn get(
+        &self,
+        caller: Caller,
+        context: Context,
+        /// One of your tasks.
+        task_id: Path<Uuid>,
+    ) -> Result<Versioned<Task>, Problem> {
+        let mut db = self.db.acquire().await.map_err(Error::from)?;
+        let task = tasks::get(&mut db, &caller.actor(&context), task_id.0).await?;
+        let version = task.version;
+        Ok(Versioned::new(task.into(), version, false))
+    }
+
+    /// Change a task
+    ///
+    /// Changes what is named and leaves the rest (RFC 7396). What changes nothing makes no new
+    /// version. The status decides about `completed_at`. A task with a parent or subtasks stays in
+    /// their project.
+    #[oai(path = "/:task_id", method = "patch", operation_id = "update_task")]
+    async fn update(
+        &self,
+        caller: Caller,
+        context: Context,
+        /// One of your tasks.
+        task_id: Path<Uuid>,
+        body: Json<TaskChanges>,
+    ) -> Result<Versioned<Task>, Problem> {
+        let (actor, versions, changes) = (caller.actor(&context), context.versions, body.0.into());
+        let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { tasks::update(db, &actor, task_id.0, &versions, &changes).await }.boxed()
+        })
+        .await?;
+        Ok(done.into())
+    }
+
+    /// Delete a task
+    ///
+    /// It can be restored. Its subtasks stay. Deleting it again does nothing.
+    #[oai(path = "/:task_id", method = "delete", operation_id = "delete_task")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        context: Context,
+        /// One of your tasks.
+        task_id: Path<Uuid>,
+    ) -> Result<Done, Problem> {
+        let (actor, versions) = (caller.actor(&context), context.versions);
+        let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { tasks::delete(db, &actor, task_id.0, &versions).await }.boxed()
+        })
+        .await?;
+        Ok(Done::new(done.replayed))
+    }
+
+    /// Restore a task
+    ///
+    /// Brings a deleted task back as it was. One that is not deleted stays as it is.
+    #[oai(
+        path = "/:task_id/restore",
+        method = "post",
+        operation_id = "restore_task"
+    )]
+    async fn restore(
+        &self,
+        caller: Caller,
+        context: Context,
+        /// One of your tasks.
+        task_id: Path<Uuid>,
+    ) -> Result<Versioned<Task>, Problem> {
+        let (actor, versions) = (caller.actor(&context), context.versions);
+        let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { tasks::restore(db, &actor, task_id.0, &versions).await }.boxed()
+        })
+        .await?;
+        Ok(done.into())
+    }
+
+    /// Complete a task
+    ///
+    /// Sets the status `done`. A task that is done stays as it is.
+    #[oai(
+        path = "/:task_id/complete",
+        method = "post",
+        operation_id = "complete_task"
+    )]
+    async fn complete(
+        &self,
+        caller: Caller,
+        context: Context,
+        /// One of your tasks.
+        task_id: Path<Uuid>,
+    ) -> Result<Versioned<Task>, Problem> {
+        let (actor, versions) = (caller.actor(&context), context.versions);
+        let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { tasks::complete(db, &actor, task_id.0, &versions).await }.boxed()
+        })
+        .await?;
+        Ok(done.into())
+    }
+
+    /// Reopen a task
+    ///
+    /// Sets the status `todo` where it is `done` or `cancelled`. An open task stays as it is.
+    #[oai(
+        path = "/:task_id/reopen",
+        method = "post",
+        operation_id = "reopen_task"
+    )]
+    async fn reopen(
+        &self,
+        caller: Caller,
+        context: Context,
+        /// One of your tasks.
+        task_id: Path<Uuid>,
+    ) -> Result<Versioned<Task>, Problem> {
+        let (actor, versions) = (caller.actor(&context), context.versions);
+        let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { tasks::reopen(db, &actor, task_id.0, &versions).await }.boxed()
+        })
+        .await?;
+        Ok(done.into())
+    }
+}
+
+fn all<T, U: From<T>>(values: Vec<T>) -> Vec<U> {
+    values.into_iter().map(U::from).collect()
+}
+
+fn fifty() -> u8 {
+    50
+}
+
+fn newest_first() -> TaskSort {
+    TaskSort::CreatedDown
+}

@@ -1,0 +1,380 @@
+//! Tasks as they travel.
+
+use poem_openapi::{Enum, Object, types::MaybeUndefined};
+use taskhub::{due, tasks};
+use uuid::Uuid;
+
+use super::when::When;
+use crate::timestamp::Timestamp;
+
+/// Something to do.
+#[derive(Object)]
+pub(crate) struct Task {
+    id: Uuid,
+    project_id: Uuid,
+    /// The task that this one is a part of.
+    parent_id: Option<Uuid>,
+    title: String,
+    /// CommonMark, stored as it came.
+    description: String,
+    status: TaskStatus,
+    priority: TaskPriority,
+    due: Option<When>,
+    start: Option<When>,
+    labels: Vec<String>,
+    /// Sorts the tasks of a project, compared byte by byte.
+    position: String,
+    created_at: Timestamp,
+    /// The user who made it.
+    created_by: Uuid,
+    updated_at: Timestamp,
+    /// Set exactly while the status is `done`.
+    completed_at: Option<Timestamp>,
+    /// The user who completed it.
+    completed_by: Option<Uuid>,
+    deleted_at: Option<Timestamp>,
+    /// One more with each change; the `ETag` is this number in quotes.
+    version: i64,
+    /// The number of its newest change among all changes of the workspace.
+    seq: i64,
+}
+
+impl From<tasks::Task> for Task {
+    fn from(task: tasks::Task) -> Self {
+        let tasks::Task {
+            id,
+            project_id,
+            parent_id,
+            title,
+            description,
+            status,
+            priority,
+            due,
+            start,
+            labels,
+            position,
+            created_at,
+            created_by,
+            updated_at,
+            completed_at,
+            completed_by,
+            deleted_at,
+            version,
+            seq,
+        } = task;
+        Self {
+            id,
+            project_id,
+            parent_id,
+            title,
+            description,
+            status: status.into(),
+            priority: priority.into(),
+            due: due.map(When::from),
+            start: start.map(When::from),
+            labels,
+            position,
+            created_at: created_at.into(),
+            created_by,
+            updated_at: updated_at.into(),
+            completed_at: completed_at.map(Timestamp::from),
+            completed_by,
+            deleted_at: deleted_at.map(Timestamp::from),
+            version,
+            seq,
+        }
+    }
+}
+
+/// A task to add. All but the title may be left out.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct NewTask {
+    /// An id of your choice, best a UUIDv7. Sending the same task with the same id again is safe and
+    /// answers the task as it is by then.
+    id: Option<Uuid>,
+    /// Your inbox, unless you say otherwise.
+    project_id: Option<Uuid>,
+    /// A task of the same project that this one is a part of. There are at most five levels.
+    parent_id: Option<Uuid>,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    title: String,
+    /// CommonMark, at most 64 KiB of UTF-8, stored as it came.
+    #[oai(default, validator(max_length = 65_536))]
+    description: String,
+    #[oai(default = "TaskStatus::todo")]
+    status: TaskStatus,
+    #[oai(default = "TaskPriority::none")]
+    priority: TaskPriority,
+    due: Option<When>,
+    start: Option<When>,
+    /// Of 1 to 100 characters each. Repeated ones count once.
+    #[oai(default, validator(max_items = 50))]
+    labels: Vec<String>,
+}
+
+impl From<NewTask> for tasks::NewTask {
+    fn from(new: NewTask) -> Self {
+        let NewTask {
+            id,
+            project_id,
+            parent_id,
+            title,
+            description,
+            status,
+            priority,
+            due,
+            start,
+            labels,
+        } = new;
+        Self {
+            id,
+            project_id,
+            parent_id,
+            title,
+            description,
+            status: status.into(),
+            priority: priority.into(),
+            due: due.map(due::When::from),
+            start: start.map(due::When::from),
+            labels,
+        }
+    }
+}
+
+/// What to change of a task; what is left out stays as it is.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct TaskChanges {
+    project_id: Option<Uuid>,
+    /// `null` takes the task out of its parent.
+    parent_id: MaybeUndefined<Uuid>,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    title: Option<String>,
+    /// CommonMark, at most 64 KiB of UTF-8, stored as it came.
+    #[oai(validator(max_length = 65_536))]
+    description: Option<String>,
+    status: Option<TaskStatus>,
+    priority: Option<TaskPriority>,
+    due: MaybeUndefined<When>,
+    start: MaybeUndefined<When>,
+    /// All labels from now on, of 1 to 100 characters each.
+    #[oai(validator(max_items = 50))]
+    labels: Option<Vec<String>>,
+}
+
+impl From<TaskChanges> for tasks::TaskChanges {
+    fn from(changes: TaskChanges) -> Self {
+        let TaskChanges {
+            project_id,
+            parent_id,
+            title,
+            description,
+            status,
+            priority,
+            due,
+            start,
+            labels,
+        } = changes;
+        Self {
+            project_id,
+            parent_id: given(parent_id),
+            title,
+            description,
+            status: status.map(tasks::Status::from),
+            priority: priority.map(tasks::Priority::from),
+            due: given(due).map(|due| due.map(due::When::from)),
+            start: given(start).map(|start| start.map(due::When::from)),
+            labels,
+        }
+    }
+}
+
+/// `None` where a field was left out, `Some(None)` where it was null.
+fn given<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
+}
+
+/// One page of tasks.
+#[derive(Object)]
+pub(crate) struct TaskPage {
+    pub(super) data: Vec<Task>,
+    /// Send it as `cursor`, with the same filters and order, for the next page.
+    pub(super) next_cursor: Option<String>,
+    pub(super) has_more: bool,
+    /// Of all pages, where `include_total` asks for it. Counted up to 10,000.
+    pub(super) total: Option<i64>,
+    /// Whether there are more than `total`.
+    pub(super) total_is_lower_bound: Option<bool>,
+}
+
+/// How many tasks there are.
+#[derive(Object)]
+pub(crate) struct TaskCount {
+    /// Counted up to 10,000.
+    total: i64,
+    /// Whether there are more than `total`.
+    total_is_lower_bound: bool,
+}
+
+impl From<tasks::Count> for TaskCount {
+    fn from(count: tasks::Count) -> Self {
+        Self {
+            total: count.total,
+            total_is_lower_bound: count.is_lower_bound,
+        }
+    }
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Enum, Eq, PartialEq)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum TaskStatus {
+    Todo,
+    InProgress,
+    Done,
+    Cancelled,
+}
+
+impl TaskStatus {
+    fn todo() -> Self {
+        Self::Todo
+    }
+}
+
+impl From<tasks::Status> for TaskStatus {
+    fn from(status: tasks::Status) -> Self {
+        match status {
+            tasks::Status::Todo => Self::Todo,
+            tasks::Status::InProgress => Self::InProgress,
+            tasks::Status::Done => Self::Done,
+            tasks::Status::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<TaskStatus> for tasks::Status {
+    fn from(status: TaskStatus) -> Self {
+        match status {
+            TaskStatus::Todo => Self::Todo,
+            TaskStatus::InProgress => Self::InProgress,
+            TaskStatus::Done => Self::Done,
+            TaskStatus::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// How much a task matters.
+#[derive(Clone, Copy, Enum, Eq, PartialEq)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum TaskPriority {
+    None,
+    Low,
+    Medium,
+    High,
+    Urgent,
+}
+
+impl TaskPriority {
+    fn none() -> Self {
+        Self::None
+    }
+}
+
+impl From<tasks::Priority> for TaskPriority {
+    fn from(priority: tasks::Priority) -> Self {
+        match priority {
+            tasks::Priority::None => Self::None,
+            tasks::Priority::Low => Self::Low,
+            tasks::Priority::Medium => Self::Medium,
+            tasks::Priority::High => Self::High,
+            tasks::Priority::Urgent => Self::Urgent,
+        }
+    }
+}
+
+impl From<TaskPriority> for tasks::Priority {
+    fn from(priority: TaskPriority) -> Self {
+        match priority {
+            TaskPriority::None => Self::None,
+            TaskPriority::Low => Self::Low,
+            TaskPriority::Medium => Self::Medium,
+            TaskPriority::High => Self::High,
+            TaskPriority::Urgent => Self::Urgent,
+        }
+    }
+}
+
+/// Which due times.
+#[derive(Clone, Copy, Enum, Eq, PartialEq)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum TaskDue {
+    None,
+    Any,
+    Overdue,
+    Today,
+}
+
+impl From<TaskDue> for tasks::Due {
+    fn from(due: TaskDue) -> Self {
+        match due {
+            TaskDue::None => Self::None,
+            TaskDue::Any => Self::Any,
+            TaskDue::Overdue => Self::Overdue,
+            TaskDue::Today => Self::Today,
+        }
+    }
+}
+
+/// The order of a list; `-` turns it round.
+#[derive(Clone, Copy, Enum, Eq, PartialEq)]
+pub(crate) enum TaskSort {
+    #[oai(rename = "created_at")]
+    Created,
+    #[oai(rename = "-created_at")]
+    CreatedDown,
+    #[oai(rename = "updated_at")]
+    Updated,
+    #[oai(rename = "-updated_at")]
+    UpdatedDown,
+    #[oai(rename = "due")]
+    Due,
+    #[oai(rename = "-due")]
+    DueDown,
+    #[oai(rename = "priority")]
+    Priority,
+    #[oai(rename = "-priority")]
+    PriorityDown,
+    #[oai(rename = "position")]
+    Position,
+    #[oai(rename = "-position")]
+    PositionDown,
+    #[oai(rename = "title")]
+    Title,
+    #[oai(rename = "-title")]
+    TitleDown,
+}
+
+impl From<TaskSort> for tasks::Sort {
+    fn from(sort: TaskSort) -> Self {
+        let (key, descending) = match sort {
+            TaskSort::Created => (tasks::SortKey::CreatedAt, false),
+            TaskSort::CreatedDown => (tasks::SortKey::CreatedAt, true),
+            TaskSort::Updated => (tasks::SortKey::UpdatedAt, false),
+            TaskSort::UpdatedDown => (tasks::SortKey::UpdatedAt, true),
+            TaskSort::Due => (tasks::SortKey::Due, false),
+            TaskSort::DueDown => (tasks::SortKey::Due, true),
+            TaskSort::Priority => (tasks::SortKey::Priority, false),
+            TaskSort::PriorityDown => (tasks::SortKey::Priority, true),
+            TaskSort::Position => (tasks::SortKey::Position, false),
+            TaskSort::PositionDown => (tasks::SortKey::Position, true),
+            TaskSort::Title => (tasks::SortKey::Title, false),
+            TaskSort::TitleDown => (tasks::SortKey::Title, true),
+        };
+        Self { key, descending }
+    }
+}
