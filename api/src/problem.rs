@@ -287,9 +287,9 @@ impl From<Refusal> for Problem {
 /// <https://www.postgresql.org/docs/15/errcodes-appendix.html>
 fn is_passing(error: &sqlx::Error) -> bool {
     match error.as_database_error() {
-        // Connection, resources, lock timeout, shutdown and cancellation, serialisation, password.
+        // Connection, resources, locks, shutdown and cancellation, serialisation, password.
         Some(error) => error.code().is_some_and(|code| {
-            ["08", "53", "55P03", "57", "40", "28"]
+            ["08", "53", "55", "57", "40", "28"]
                 .iter()
                 .any(|class| code.starts_with(class))
         }),

@@ -5,5 +5,7 @@
 mod docs;
 mod document;
 mod edge;
+mod faults;
 mod health;
+mod process;
 mod support;
