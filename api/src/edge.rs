@@ -15,7 +15,8 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
-    gate::{self, Answer, Arrival, Gate},
+    admission,
+    gate::{Answer, Arrival, Gate},
     limits::{Limits, Policy, Verdict},
     problem::{self, Problem},
 };
@@ -318,7 +319,8 @@ fn not_modified(method: &Method, request: &HeaderMap, response: &mut Response) {
         let tag = tag.trim();
         tag == "*"
             || tag.trim_start_matches("W/") == current
-            || (gate::version(tag).is_some() && gate::version(tag) == gate::version(current))
+            || (admission::version(tag).is_some()
+                && admission::version(tag) == admission::version(current))
     };
     if known.split(',').any(same) {
         response.set_status(StatusCode::NOT_MODIFIED);

@@ -1,10 +1,9 @@
 //! The HTTP door: the operations of the API, and what holds them together.
 
+pub mod admission;
 pub mod context;
-pub mod timestamp;
-pub mod tasks;
-mod cursor;
 pub mod contract;
+mod cursor;
 pub mod docs;
 pub mod document;
 pub mod edge;
@@ -17,6 +16,8 @@ pub mod problem;
 pub mod response;
 pub mod server;
 pub mod tags;
+pub mod tasks;
+pub mod timestamp;
 pub mod validation;
 
 use std::{sync::Arc, time::Duration};

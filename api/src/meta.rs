@@ -3,7 +3,7 @@
 use poem_openapi::{Object, OpenApi, payload::Json};
 
 use crate::{
-    gate, json,
+    admission, json,
     limits::{Limits, Policy},
     tags::Tags,
 };
@@ -94,7 +94,7 @@ impl Api {
             })
             .collect();
         Json(MetaLimits {
-            body_bytes: gate::MAX_BODY as i64,
+            body_bytes: admission::MAX_BODY as i64,
             json_depth: json::MAX_DEPTH as i32,
             title_characters: 500,
             description_bytes: 65_536,

@@ -188,7 +188,11 @@ impl Keys {
 
     /// A mark on `message` that nobody else can make. Each `purpose` has marks of its own.
     pub fn seal(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
-        self.current.seal(purpose, message).finalize().into_bytes().into()
+        self.current
+            .seal(purpose, message)
+            .finalize()
+            .into_bytes()
+            .into()
     }
 
     /// Whether `seal` is such a mark, by any of our keys.
