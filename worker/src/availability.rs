@@ -1,6 +1,9 @@
 //! Whether a server answers, told when it changes and not each time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    fmt::Display,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 #[derive(Debug)]
 pub(crate) struct Availability {
@@ -23,10 +26,10 @@ impl Availability {
         }
     }
 
-    pub(crate) fn down(&self, consequence: &str) {
+    pub(crate) fn down(&self, reason: impl Display) {
         metrics::gauge!("server_up", "server" => self.server).set(0);
         if self.up.swap(false, Ordering::Relaxed) {
-            tracing::warn!(server = self.server, consequence, "does not answer");
+            tracing::warn!(server = self.server, %reason, "does not answer");
         }
     }
 }

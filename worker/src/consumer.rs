@@ -56,8 +56,7 @@ impl Consumer {
             match self.take_up(slots).await {
                 Ok(()) => self.worker.postgres.up(),
                 Err(error) => {
-                    tracing::debug!(error = format!("{error:#}"), "nothing was claimed");
-                    self.worker.postgres.down("jobs wait until it does");
+                    self.worker.postgres.down(format_args!("{error:#}"));
                     sleep(PAUSE).await;
                 }
             }
@@ -85,7 +84,8 @@ impl Consumer {
             return Ok(());
         };
         let Some(tickets) = taken else {
-            self.redis.down("jobs are claimed from PostgreSQL");
+            self.redis
+                .down("no tickets; jobs are claimed from PostgreSQL");
             if !self.look_up(slots).await? {
                 sleep(PAUSE).await;
             }

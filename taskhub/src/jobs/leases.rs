@@ -140,9 +140,20 @@ pub async fn claim(
 /// # Errors
 /// Where the database fails.
 pub async fn suspects(db: &PgPool, ids: &[i64]) -> Result<Vec<i64>> {
+    let (kinds, versions) = known();
     Ok(sqlx::query_scalar!(
-        "select id from job where id = any($1) and state = 'ready' and run_at <= now() and crashes > 0",
+        r#"
+        select id
+        from job
+        where id = any($1) and state = 'ready' and run_at <= now() and crashes > 0
+            and exists (
+                select from unnest($2::text[], $3::smallint[]) as known (kind, version)
+                where known.kind = job.kind and known.version >= job.args_version
+            )
+        "#,
         ids,
+        &kinds as &[&str],
+        &versions,
     )
     .fetch_all(db)
     .await?)

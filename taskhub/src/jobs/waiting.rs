@@ -13,7 +13,8 @@ const COUNT_LIMIT: i64 = 100_000;
 /// The ids of up to `limit` due jobs that this program knows, the most urgent first, and of up to an
 /// eighth as many that only a newer program may know, so that these do not crowd out the rest.
 ///
-/// Each priority's due jobs are one range of the index: jobs for later cost nothing here.
+/// Each priority's due jobs are one range of the index, of which the beginning is read: neither jobs
+/// for later nor a long queue make it slower.
 ///
 /// # Errors
 /// Where the database fails.
@@ -43,9 +44,13 @@ pub async fn due(db: &PgPool, queue: &str, limit: usize) -> Result<Vec<i64>> {
                 order by run_at, id
                 limit $2
             ) union all (
-                select id, run_at from job
-                where queue = $1 and state = 'ready' and job.priority = level.priority and run_at <= now()
-                    and not exists (select from known where known.kind = job.kind and version >= args_version)
+                select id, run_at from (
+                    select id, run_at, kind, args_version from job
+                    where queue = $1 and state = 'ready' and job.priority = level.priority and run_at <= now()
+                    order by run_at, id
+                    limit $2
+                ) as head
+                where not exists (select from known where known.kind = head.kind and version >= args_version)
                 order by run_at, id
                 limit $2 / 8
             )

@@ -15,12 +15,48 @@ async fn a_worker_killed_before_the_job_loses_nothing() {
         worker.get("/health").is_some()
     })
     .await;
+    worker.pause();
     let job = site.greeting(site.register("ada").await).await;
     worker.process.kill();
-    site.let_leases_run_out().await;
+    assert_eq!(site.job(job).await.state, "ready");
     let _worker = site.worker();
     site.wait_for_state(job, "done").await;
     assert_eq!(site.letters(), [format!("{job}.eml")]);
+}
+
+#[tokio::test]
+async fn a_worker_killed_while_it_claims_loses_nothing() {
+    let site = Site::new().await;
+    let job = site.greeting(site.register("ada").await).await;
+    // Lets everybody look at the jobs and nobody claim one.
+    let mut claims = site.database.pool.begin().await.unwrap();
+    sqlx::query("lock table job in share row exclusive mode")
+        .execute(&mut *claims)
+        .await
+        .unwrap();
+    let mut worker = site.worker();
+    wait_for("a claim waits", PATIENCE, async || {
+        let waits = sqlx::query_scalar!(
+            r#"
+            select exists (
+                select from pg_stat_activity
+                where datname = current_database() and wait_event_type = 'Lock'
+                    and query like '%lease_token = gen_random_uuid()%'
+            ) as "waits!"
+            "#
+        );
+        waits.fetch_one(&site.database.pool).await.unwrap()
+    })
+    .await;
+    worker.process.kill();
+    // The server may still carry the claim out, for nobody.
+    claims.rollback().await.unwrap();
+    let _worker = site.worker();
+    site.wait_for_state(job, "done").await;
+    assert_eq!(site.letters(), [format!("{job}.eml")]);
+    let outcomes = site.outcomes(job).await;
+    assert_eq!(outcomes.last().map(String::as_str), Some("succeeded"));
+    assert!(outcomes.len() <= 2, "{outcomes:?}");
 }
 
 #[tokio::test]
