@@ -10,12 +10,8 @@ pub(super) fn add(operation: &mut Value, method: &str, path: &str) -> anyhow::Re
     if method != "get" {
         words.push(format!("-X {}", method.to_ascii_uppercase()));
     }
-    words.push(format!(
-        "\"$API{}\"",
-        path.replace('{', "$")
-            .replace('}', "")
-            .replace("$id", "$ID")
-    ));
+    let address: Vec<_> = path.split('/').map(variable).collect();
+    words.push(format!("\"$API{}\"", address.join("/")));
     if operation["security"]
         .as_array()
         .is_some_and(|schemes| !schemes.is_empty())
@@ -26,6 +22,17 @@ pub(super) fn add(operation: &mut Value, method: &str, path: &str) -> anyhow::Re
     let sample = json!([{ "lang": "Shell", "label": "curl", "source": words.join(" \\\n  ") }]);
     object(operation)?.insert("x-codeSamples".to_owned(), sample);
     Ok(())
+}
+
+/// `{task_id}` as the shell's `$TASK_ID`.
+fn variable(segment: &str) -> String {
+    let name = segment
+        .strip_prefix('{')
+        .and_then(|segment| segment.strip_suffix('}'));
+    name.map_or_else(
+        || segment.to_owned(),
+        |name| format!("${}", name.to_ascii_uppercase()),
+    )
 }
 
 fn body(operation: &Value) -> Vec<String> {
