@@ -12,53 +12,63 @@ use crate::{
     problem::{KINDS, Kind},
 };
 
-/// `components.responses`: one for each status that a problem can have, and `Failure` for the rest.
+/// The statuses that operations list one by one; `default` stands for all others.
+const LISTED: [u16; 12] = [400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 429, 503];
+
+/// `components.responses`: one for each listed status, and `Failure` for the rest.
 pub(super) fn shared() -> Map<String, Value> {
-    let mut by_status: BTreeMap<StatusCode, Vec<&Kind>> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, Vec<&Kind>> = BTreeMap::new();
     for kind in KINDS {
-        by_status.entry(kind.status).or_default().push(kind);
+        by_name.entry(name(kind.status)).or_default().push(kind);
     }
-    let by_status = by_status
-        .iter()
-        .map(|(status, kinds)| (name(*status), response(*status, kinds)));
-    by_status.chain([("Failure".to_owned(), other())]).collect()
+    by_name
+        .into_iter()
+        .map(|(name, kinds)| (name, response(&kinds)))
+        .collect()
 }
 
 /// A shared response is called by its status's reason phrase.
 fn name(status: StatusCode) -> String {
-    status
-        .canonical_reason()
-        .unwrap_or_default()
-        .replace(' ', "")
+    match status.canonical_reason() {
+        Some(reason) if LISTED.contains(&status.as_u16()) => reason.replace(' ', ""),
+        Some(_) | None => "Failure".to_owned(),
+    }
 }
 
-fn response(status: StatusCode, kinds: &[&Kind]) -> Value {
-    let lines: Vec<_> = kinds
-        .iter()
-        .map(|kind| format!("- `{}`: {}", kind.code, kind.title))
-        .collect();
-    let examples: Map<_, _> = kinds
-        .iter()
-        .map(|kind| (kind.code.to_owned(), example(kind)))
-        .collect();
-    let mut headers = vec!["X-Request-Id", "RateLimit", "RateLimit-Policy"];
-    match status {
-        StatusCode::UNAUTHORIZED => headers.push("WWW-Authenticate"),
-        StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            headers.push("Retry-After");
-        }
-        StatusCode::PRECONDITION_FAILED => headers.push("ETag"),
-        _ => {}
-    }
+fn response(kinds: &[&Kind]) -> Value {
+    let line = |kind: &&Kind| format!("- `{}`: {}", kind.code, kind.title);
+    let lines: Vec<_> = kinds.iter().map(line).collect();
+    let example = |kind: &&Kind| (kind.code.to_owned(), example(kind));
+    let examples: Map<_, _> = kinds.iter().map(example).collect();
+    let headers = kinds.iter().flat_map(|kind| headers(kind.status));
     let headers: Map<_, _> = headers
-        .into_iter()
-        .map(|name| (name.to_owned(), reference("headers", name)))
+        .map(|name| ((*name).to_owned(), reference("headers", name)))
         .collect();
+    let media = json!({ "schema": reference("schemas", "Problem"), "examples": examples });
     json!({
         "description": lines.join("\n"),
         "headers": headers,
-        "content": { "application/problem+json": { "schema": reference("schemas", "Problem"), "examples": examples } },
+        "content": { "application/problem+json": media },
     })
+}
+
+fn headers(status: StatusCode) -> &'static [&'static str] {
+    match status.as_u16() {
+        401 => &[
+            "X-Request-Id",
+            "RateLimit",
+            "RateLimit-Policy",
+            "WWW-Authenticate",
+        ],
+        409 | 429 | 503 => &[
+            "X-Request-Id",
+            "RateLimit",
+            "RateLimit-Policy",
+            "Retry-After",
+        ],
+        412 => &["X-Request-Id", "RateLimit", "RateLimit-Policy", "ETag"],
+        _ => &["X-Request-Id", "RateLimit", "RateLimit-Policy"],
+    }
 }
 
 fn example(kind: &Kind) -> Value {
@@ -73,14 +83,6 @@ fn example(kind: &Kind) -> Value {
         "errors": [],
     });
     json!({ "summary": kind.title, "value": value })
-}
-
-fn other() -> Value {
-    json!({
-        "description": "Any other failure, such as 405, 406 or 500, in the same form.",
-        "headers": { "X-Request-Id": reference("headers", "X-Request-Id") },
-        "content": { "application/problem+json": { "schema": reference("schemas", "Problem") } },
-    })
 }
 
 /// Adds the failures that an operation of these facts can meet.
@@ -100,11 +102,8 @@ pub(super) fn add(operation: &mut Value, facts: &Facts, note: &Note) -> anyhow::
         .flat_map(|(_, statuses)| *statuses);
     let responses = object(&mut operation["responses"])?;
     for status in by_rule.chain(&note.failures) {
+        ensure!(LISTED.contains(status), "no shared response for {status}");
         let code = StatusCode::from_u16(*status)?;
-        ensure!(
-            KINDS.iter().any(|kind| kind.status == code),
-            "no problem has the status {status}"
-        );
         responses
             .entry(status.to_string())
             .or_insert_with(|| reference("responses", &name(code)));
