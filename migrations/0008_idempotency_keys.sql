@@ -6,7 +6,7 @@ create table idempotency_key (
     -- Method and path template, such as `POST /v1/tasks/{id}/complete`.
     operation text not null,
     key text not null constraint idempotency_key_key_check check (length(key) between 1 and 255),
-    -- SHA-256 of the canonical request.
+    -- HMAC-SHA-256 of the canonical request, which may hold a password.
     fingerprint bytea not null constraint idempotency_key_fingerprint_check check (length(fingerprint) = 32),
     -- `{"done": value}` or `{"refused": reason}`.
     outcome jsonb not null,

@@ -7,7 +7,6 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use http::{HeaderMap, Method, StatusCode, header};
 use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use taskhub::{idempotency, sessions, sessions::Caller as Identity, tokens};
 
@@ -260,22 +259,22 @@ impl Gate {
             None => format!("name:{}", body["username"].as_str().unwrap_or_default()),
         };
         let if_match = text(request.headers(), header::IF_MATCH).unwrap_or_default();
-        let mut canonical = Sha256::new();
+        let mut canonical = Vec::new();
         for part in [
             request.uri().path(),
             request.uri().query().unwrap_or_default(),
             if_match,
         ] {
-            canonical.update(part);
-            canonical.update([0]);
+            canonical.extend_from_slice(part.as_bytes());
+            canonical.push(0);
         }
         // A JSON object's members are sorted here, so their order does not matter.
-        canonical.update(body.to_string());
+        canonical.extend_from_slice(body.to_string().as_bytes());
         Ok(Some(idempotency::Key {
             principal,
             operation: operation.name(),
             key: key.to_owned(),
-            fingerprint: canonical.finalize().into(),
+            fingerprint: self.keys.seal("request", &canonical),
             keep: self.idempotency,
         }))
     }

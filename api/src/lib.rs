@@ -1,6 +1,7 @@
 //! The HTTP door: the operations of the API, and what holds them together.
 
 pub mod admission;
+pub mod auth;
 pub mod context;
 pub mod contract;
 mod cursor;
@@ -11,10 +12,13 @@ pub mod gate;
 pub mod health;
 pub mod json;
 pub mod limits;
+pub mod me;
 pub mod meta;
+pub mod oauth;
 pub mod problem;
 pub mod response;
 pub mod server;
+pub mod sessions;
 pub mod tags;
 pub mod tasks;
 pub mod timestamp;
@@ -78,7 +82,25 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
         options.rates,
         options.redis_prefix,
     ));
+    let auth = auth::Api {
+        db: db.clone(),
+        hasher: hasher.clone(),
+        keys: keys.clone(),
+        limits: limits.clone(),
+        doorbell,
+    };
+    let people = (
+        auth.clone(),
+        oauth::Api { auth },
+        sessions::Api { db: db.clone() },
+        me::Api {
+            db: db.clone(),
+            hasher,
+            limits: limits.clone(),
+        },
+    );
     let operations = (
+        people,
         health::Api {
             draining,
             db: db.clone(),

@@ -18,7 +18,8 @@ pub struct Key {
     pub operation: String,
     /// 1 to 255 visible ASCII characters, chosen by the caller.
     pub key: String,
-    /// SHA-256 of the canonical request.
+    /// Of the canonical request, and keyed: a request may hold a password, which a plain digest in a
+    /// table would give away to a patient reader. See [`Keys::seal`](crate::tokens::Keys::seal).
     pub fingerprint: [u8; 32],
     /// For how long the answer is kept.
     pub keep: Duration,

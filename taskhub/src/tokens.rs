@@ -175,14 +175,8 @@ impl Keys {
         parent: &[u8],
     ) -> impl Iterator<Item = RefreshToken> {
         self.all().map(move |key| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(key.secret.expose_secret().as_bytes())
-                .expect("HMAC takes keys of any length");
-            // The label keeps it apart from what the same key signs as a JWT.
-            mac.update(b"taskhub refresh token\0");
-            mac.update(session.as_bytes());
-            mac.update(&generation.to_be_bytes());
-            mac.update(parent);
-            RefreshToken::from_bytes(&mac.finalize().into_bytes())
+            let message = [&session.as_bytes()[..], &generation.to_be_bytes(), parent].concat();
+            RefreshToken::from_bytes(&key.seal("refresh token", &message).finalize().into_bytes())
         })
     }
 
@@ -232,13 +226,11 @@ impl Key {
             decoding: DecodingKey::from_secret(bytes),
         })
     }
-}
 
-impl Key {
+    /// The purpose keeps it apart from what the same key signs as a JWT, and from other seals.
     fn seal(&self, purpose: &str, message: &[u8]) -> Hmac<Sha256> {
         let mut mac = Hmac::new_from_slice(self.secret.expose_secret().as_bytes())
             .expect("HMAC takes keys of any length");
-        // The label keeps it apart from what the same key signs as a JWT.
         for part in ["taskhub ", purpose, "\0"] {
             mac.update(part.as_bytes());
         }

@@ -1,8 +1,6 @@
 //! People and their accounts (table `user_account`).
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use email_address::{EmailAddress, Options};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
@@ -14,16 +12,16 @@ use crate::{
     jobs::{self, Job},
     passwords::{self, Hasher},
     projects,
-    sessions::{self, EndReason},
 };
 
+mod credentials;
 mod deletion;
+mod rules;
 
+pub use credentials::{PasswordChange, change_password};
+pub(crate) use credentials::{Authenticated, authenticate};
 pub(crate) use deletion::keep;
 pub use deletion::{ERASURE_DELAY, erase, request_deletion};
-
-/// RFC 5321, 4.5.3.1.3, less the angle brackets of a path.
-const MAX_EMAIL_LENGTH: usize = 254;
 
 /// A person, as they see themselves.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -56,21 +54,6 @@ pub struct NewUser {
     password_hash: String,
 }
 
-/// Someone who knew the password.
-#[derive(Debug)]
-pub(crate) struct Authenticated {
-    pub(crate) user_id: Uuid,
-    pub(crate) username: String,
-    pub(crate) password_hash: String,
-}
-
-/// A new password in place of the current one, both checked.
-#[derive(Debug)]
-pub struct PasswordChange {
-    current_hash: String,
-    new_hash: String,
-}
-
 /// What to change; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct UserChanges {
@@ -90,8 +73,8 @@ impl NewUser {
             email,
         } = registration;
         let mut violations = Vec::new();
-        violations.extend(username_violation(&username));
-        violations.extend(email.as_deref().and_then(email_violation));
+        violations.extend(rules::username(&username));
+        violations.extend(email.as_deref().and_then(rules::email));
         let known: Vec<&str> = [Some(username.as_str()), email.as_deref()]
             .into_iter()
             .flatten()
@@ -156,62 +139,6 @@ fn taken(error: sqlx::Error) -> Error {
     }
 }
 
-/// Who has this username and password. Takes as long where nobody has, and holds no connection while
-/// the password is checked.
-///
-/// # Errors
-/// [`Error::InvalidLogin`], and [`Error::Busy`] where too many passwords are being checked.
-pub(crate) async fn authenticate(
-    db: &PgPool,
-    hasher: &Hasher,
-    username: &str,
-    password: &SecretString,
-) -> Result<Authenticated> {
-    let account = sqlx::query!(
-        r#"select id, password_hash as "password_hash!" from user_account where username = $1 and erased_at is null"#,
-        username,
-    )
-    .fetch_optional(db)
-    .await?;
-    let hash = account
-        .as_ref()
-        .map(|account| account.password_hash.as_str());
-    let right = hasher.verify(password, hash).await?;
-    let Some(account) = account.filter(|_| right) else {
-        tracing::info!("a sign-in was refused");
-        return Err(Error::InvalidLogin);
-    };
-    Ok(Authenticated {
-        user_id: account.id,
-        username: username.to_owned(),
-        password_hash: renew(db, hasher, account.id, password, account.password_hash).await?,
-    })
-}
-
-/// The account's hash, made with the present cost where it was not, and stored.
-async fn renew(
-    db: &PgPool,
-    hasher: &Hasher,
-    user_id: Uuid,
-    password: &SecretString,
-    hash: String,
-) -> Result<String> {
-    if !hasher.is_outdated(&hash) {
-        return Ok(hash);
-    }
-    let renewed = hasher.hash(password).await?;
-    // Not where the password was changed meanwhile.
-    sqlx::query!(
-        "update user_account set password_hash = $3 where id = $1 and password_hash = $2",
-        user_id,
-        hash,
-        renewed,
-    )
-    .execute(db)
-    .await?;
-    Ok(renewed)
-}
-
 /// The account of `user_id`.
 ///
 /// # Errors
@@ -242,25 +169,7 @@ pub async fn update(
     versions: &[i64],
 ) -> Result<User> {
     check(changes)?;
-    let before = sqlx::query_as!(
-        User,
-        "
-        select id, username, email, time_zone, version, created_at, updated_at from user_account
-        where id = $1 and deleted_at is null
-        for no key update
-        ",
-        user_id,
-    )
-    .fetch_optional(&mut *db)
-    .await?
-    .ok_or(Refusal::NotFound)?;
-    if !versions.is_empty() && !versions.contains(&before.version) {
-        return Err(Refusal::VersionMismatch {
-            current_version: before.version,
-            current: serde_json::to_value(&before).map_err(anyhow::Error::from)?,
-        }
-        .into());
-    }
+    let before = locked(db, user_id, versions).await?;
     let email = changes
         .email
         .clone()
@@ -287,131 +196,44 @@ pub async fn update(
     .await?)
 }
 
+/// The account, held until the transaction ends, if it is at one of `versions` or there are none.
+///
+/// # Errors
+/// [`Refusal::NotFound`], [`Refusal::VersionMismatch`].
+async fn locked(db: &mut PgConnection, user_id: Uuid, versions: &[i64]) -> Result<User> {
+    let user = sqlx::query_as!(
+        User,
+        "
+        select id, username, email, time_zone, version, created_at, updated_at from user_account
+        where id = $1 and deleted_at is null
+        for no key update
+        ",
+        user_id,
+    )
+    .fetch_optional(&mut *db)
+    .await?
+    .ok_or(Refusal::NotFound)?;
+    if !versions.is_empty() && !versions.contains(&user.version) {
+        return Err(Refusal::VersionMismatch {
+            current_version: user.version,
+            current: serde_json::to_value(&user).map_err(anyhow::Error::from)?,
+        }
+        .into());
+    }
+    Ok(user)
+}
+
 fn check(changes: &UserChanges) -> Result<()> {
     let email = changes.email.as_ref().and_then(Option::as_deref);
     let time_zone = changes.time_zone.as_deref();
     let violations: Vec<Violation> = email
-        .and_then(email_violation)
+        .and_then(rules::email)
         .into_iter()
-        .chain(time_zone.and_then(time_zone_violation))
+        .chain(time_zone.and_then(rules::time_zone))
         .collect();
     if violations.is_empty() {
         Ok(())
     } else {
         Err(Error::Invalid(violations))
     }
-}
-
-impl PasswordChange {
-    /// Checks both passwords and hashes the new one; holds no connection meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] with every broken rule, among them a wrong current password;
-    /// [`Refusal::NotFound`]; [`Error::Busy`] where too many passwords are being hashed.
-    pub async fn prepare(
-        db: &PgPool,
-        hasher: &Hasher,
-        user_id: Uuid,
-        current: &SecretString,
-        new: &SecretString,
-    ) -> Result<Self> {
-        let account = sqlx::query!(
-            r#"
-            select username, email, password_hash as "password_hash!" from user_account
-            where id = $1 and deleted_at is null
-            "#,
-            user_id,
-        )
-        .fetch_optional(db)
-        .await?
-        .ok_or(Refusal::NotFound)?;
-        let known: Vec<&str> = [Some(account.username.as_str()), account.email.as_deref()]
-            .into_iter()
-            .flatten()
-            .collect();
-        let mut violations = passwords::violations("/new_password", new, &known);
-        if !hasher.verify(current, Some(&account.password_hash)).await? {
-            tracing::info!(%user_id, "a change of password was refused");
-            violations.push(wrong_password());
-        }
-        if !violations.is_empty() {
-            return Err(Error::Invalid(violations));
-        }
-        Ok(Self {
-            current_hash: account.password_hash,
-            new_hash: hasher.hash(new).await?,
-        })
-    }
-}
-
-/// Carries out a change of password and ends every session but `session_id`.
-///
-/// # Errors
-/// [`Error::Invalid`] where the password has been changed since it was checked.
-pub async fn change_password(
-    db: &mut PgConnection,
-    user_id: Uuid,
-    session_id: Uuid,
-    change: &PasswordChange,
-) -> Result<()> {
-    let done = sqlx::query!(
-        "
-        update user_account set password_hash = $3, version = version + 1, updated_at = now()
-        where id = $1 and password_hash = $2
-        ",
-        user_id,
-        change.current_hash,
-        change.new_hash,
-    )
-    .execute(&mut *db)
-    .await?;
-    if done.rows_affected() == 0 {
-        return Err(Error::Invalid(vec![wrong_password()]));
-    }
-    sessions::end_others(db, user_id, Some(session_id), EndReason::PasswordChanged).await?;
-    tracing::info!(%user_id, "the password was changed");
-    Ok(())
-}
-
-fn wrong_password() -> Violation {
-    Violation {
-        pointer: "/current_password".to_owned(),
-        code: "wrong-password",
-        detail: "is not the current password".to_owned(),
-    }
-}
-
-fn username_violation(username: &str) -> Option<Violation> {
-    let allowed =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
-    let valid = (3..=50).contains(&username.len()) && username.bytes().all(allowed);
-    (!valid).then(|| Violation {
-        pointer: "/username".to_owned(),
-        code: "invalid-username",
-        detail: "must be 3 to 50 of the characters a-z, 0-9, `_`, `.` and `-`".to_owned(),
-    })
-}
-
-/// Whether mail can be addressed to it (RFC 5321); that somebody reads it there is another question.
-fn email_violation(email: &str) -> Option<Violation> {
-    let options = Options::default()
-        .without_display_text()
-        .without_domain_literal();
-    let valid = email.len() <= MAX_EMAIL_LENGTH
-        // A quoted local part may hold almost anything, for the sake of nobody.
-        && !email.contains(|character: char| character == '"' || character.is_control() || character.is_whitespace())
-        && EmailAddress::parse_with_options(email, options).is_ok();
-    (!valid).then(|| Violation {
-        pointer: "/email".to_owned(),
-        code: "invalid-email",
-        detail: format!("must be an e-mail address of at most {MAX_EMAIL_LENGTH} bytes"),
-    })
-}
-
-fn time_zone_violation(name: &str) -> Option<Violation> {
-    name.parse::<Tz>().is_err().then(|| Violation {
-        pointer: "/time_zone".to_owned(),
-        code: "unknown-time-zone",
-        detail: "must be the name of an IANA time zone, such as Europe/Vienna".to_owned(),
-    })
 }

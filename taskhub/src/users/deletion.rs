@@ -7,7 +7,7 @@ use sqlx::{Acquire, PgConnection, Postgres};
 use uuid::Uuid;
 
 use crate::{
-    Refusal, Result,
+    Result,
     jobs::{self, Job},
     sessions::{self, EndReason},
 };
@@ -15,23 +15,29 @@ use crate::{
 /// How long a deleted account can be kept after all, by signing in.
 pub const ERASURE_DELAY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Deletes the account of `user_id`: at once for every token, for good at the time given back.
+/// Deletes the account of `user_id`: at once for every token, for good at the time given back. With
+/// `versions`, only where the account is at one of them.
 ///
 /// # Errors
-/// [`Refusal::NotFound`], also where it is deleted already.
-pub async fn request_deletion(db: &mut PgConnection, user_id: Uuid) -> Result<DateTime<Utc>> {
+/// [`Refusal::NotFound`](crate::Refusal::NotFound), also where it is deleted already, and
+/// [`Refusal::VersionMismatch`](crate::Refusal::VersionMismatch).
+pub async fn request_deletion(
+    db: &mut PgConnection,
+    user_id: Uuid,
+    versions: &[i64],
+) -> Result<DateTime<Utc>> {
+    super::locked(db, user_id, versions).await?;
     let erased_at = sqlx::query_scalar!(
         r#"
         update user_account set deleted_at = now(), version = version + 1, updated_at = now()
-        where id = $1 and deleted_at is null
+        where id = $1
         returning deleted_at + make_interval(secs => $2) as "erased_at!"
         "#,
         user_id,
         ERASURE_DELAY.as_secs_f64(),
     )
-    .fetch_optional(&mut *db)
-    .await?
-    .ok_or(Refusal::NotFound)?;
+    .fetch_one(&mut *db)
+    .await?;
     sessions::end_others(db, user_id, None, EndReason::AccountDeleted).await?;
     jobs::enqueue_in(db, &Job::EraseAccount { user_id }, ERASURE_DELAY).await?;
     tracing::info!(%user_id, "an account was deleted");

@@ -31,7 +31,7 @@ async fn update(site: &Site, user: &User, changes: UserChanges, versions: &[i64]
 
 async fn delete(site: &Site, user: &User) {
     let mut transaction = site.db.begin().await.unwrap();
-    users::request_deletion(&mut transaction, user.id)
+    users::request_deletion(&mut transaction, user.id, &[])
         .await
         .unwrap();
     transaction.commit().await.unwrap();

@@ -1,0 +1,141 @@
+//! The same by the letters of OAuth 2.0, for clients and documentation pages that speak it.
+
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    payload::{Form, Json},
+};
+use serde::Deserialize;
+use taskhub::sessions;
+
+use crate::{
+    auth::{self, Tokens},
+    context::Context,
+    problem::{self, Kind, Problem},
+    tags::Tags,
+};
+
+/// A token request (RFC 6749, sections 4.3 and 6). Which fields are needed depends on `grant_type`.
+#[derive(Deserialize, Object)]
+#[oai(deny_unknown_fields)]
+struct TokenRequest {
+    /// `password` or `refresh_token`.
+    #[oai(validator(max_length = 100))]
+    grant_type: Option<String>,
+    /// For `password`.
+    #[oai(validator(max_length = 50))]
+    username: Option<String>,
+    /// For `password`.
+    password: Option<String>,
+    /// For `refresh_token`.
+    #[oai(validator(max_length = 4096))]
+    refresh_token: Option<String>,
+    /// For `password`: what the tokens shall allow, as names with spaces between; everything where it
+    /// is left out. A refresh never changes it.
+    #[oai(validator(max_length = 500))]
+    scope: Option<String>,
+    /// Read by nobody; clients need no registration.
+    client_id: Option<String>,
+    /// As `client_id`.
+    client_secret: Option<String>,
+}
+
+/// A token to be given up (RFC 7009, section 2.1).
+#[derive(Deserialize, Object)]
+#[oai(deny_unknown_fields)]
+struct Revocation {
+    /// An access or a refresh token.
+    #[oai(validator(max_length = 4096))]
+    token: Option<String>,
+    /// Not needed; the two kinds are told apart by themselves.
+    token_type_hint: Option<String>,
+    /// Read by nobody; clients need no registration.
+    client_id: Option<String>,
+    /// As `client_id`.
+    client_secret: Option<String>,
+}
+
+#[derive(ApiResponse)]
+enum Revoked {
+    /// The token is of no use now, if it ever was.
+    #[oai(status = 200)]
+    Done,
+}
+
+/// Tokens by form.
+pub struct Api {
+    pub auth: auth::Api,
+}
+
+#[OpenApi(prefix_path = "/v1/oauth", tag = "Tags::Authentication")]
+impl Api {
+    /// Get tokens by form
+    ///
+    /// `grant_type=password` is `POST /v1/auth/login`, `grant_type=refresh_token` is
+    /// `POST /v1/auth/refresh`. Failures carry OAuth's code in the member `error` (RFC 6749, section
+    /// 5.2). Needs no token.
+    #[oai(path = "/token", method = "post", operation_id = "issue_tokens")]
+    async fn token(
+        &self,
+        context: Context,
+        form: Form<TokenRequest>,
+    ) -> Result<Json<Tokens>, Problem> {
+        let Form(request) = form;
+        let result = match request.grant_type.as_deref() {
+            Some("password") => {
+                let (Some(username), Some(password)) = (request.username, request.password) else {
+                    return Err(incomplete("username and password are needed"));
+                };
+                let scope = request.scope.as_deref();
+                self.auth
+                    .sign_in(&context, username, password.into(), scope)
+                    .await
+            }
+            Some("refresh_token") => {
+                let Some(token) = request.refresh_token else {
+                    return Err(incomplete("refresh_token is needed"));
+                };
+                self.auth.exchange(&token.into()).await
+            }
+            Some(_) => Err(Problem::new(
+                &problem::UNSUPPORTED_GRANT,
+                "this grant type is unknown here",
+            )
+            .member("error", "unsupported_grant_type")),
+            None => Err(incomplete("grant_type is needed")),
+        };
+        result.map_err(in_oauth_terms)
+    }
+
+    /// Give a token up
+    ///
+    /// Ends the session that an access or a refresh token belongs to. The answer is the same for a
+    /// token that means nothing (RFC 7009). Needs no other token.
+    #[oai(path = "/revoke", method = "post", operation_id = "revoke_token")]
+    async fn revoke(&self, form: Form<Revocation>) -> Result<Revoked, Problem> {
+        let token = form.0.token.ok_or_else(|| incomplete("token is needed"))?;
+        sessions::revoke(&self.auth.db, &self.auth.keys, &token.into()).await?;
+        Ok(Revoked::Done)
+    }
+}
+
+fn incomplete(detail: &str) -> Problem {
+    Problem::new(&problem::INCOMPLETE_TOKEN_REQUEST, detail).member("error", "invalid_request")
+}
+
+/// What RFC 6749, section 5.2, has a code and the status 400 for.
+fn in_oauth_terms(problem: Problem) -> Problem {
+    const REFUSED: [&Kind; 4] = [
+        &problem::INVALID_LOGIN,
+        &problem::INVALID_TOKEN,
+        &problem::TOKEN_EXPIRED,
+        &problem::TOKEN_REVOKED,
+    ];
+    if REFUSED.contains(&problem.kind) {
+        Problem::new(&problem::INVALID_GRANT, problem.detail).member("error", "invalid_grant")
+    } else if problem.kind == &problem::VALIDATION_FAILED {
+        // The scope is all that is left to be wrong here.
+        Problem::new(&problem::INVALID_SCOPE, problem.detail).member("error", "invalid_scope")
+    } else {
+        problem
+    }
+}
