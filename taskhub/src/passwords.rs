@@ -57,7 +57,7 @@ pub fn violations(pointer: &str, password: &SecretString, known: &[&str]) -> Vec
     }
     if password.contains('\0') {
         violations.push(broken(
-            "invalid-character",
+            "forbidden-character",
             "must not contain U+0000".to_owned(),
         ));
     }

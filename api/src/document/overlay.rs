@@ -28,7 +28,7 @@ struct Overlay {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Note {
-    /// The scope that an access token needs, or `public`.
+    /// The scope that an access token needs, `any` where every token will do, or `public`.
     access: String,
     /// Statuses that the rules don't foresee.
     #[serde(default)]
@@ -160,6 +160,14 @@ fn access(operation: &mut Value, note: &Note) -> anyhow::Result<()> {
     let operation = object(operation)?;
     if !asks {
         operation.insert("security".to_owned(), json!([]));
+        return Ok(());
+    }
+    if note.access == "any" {
+        operation.insert(
+            "security".to_owned(),
+            json!([{ "access_token": [] }, { "password": [] }]),
+        );
+        operation.insert("x-required-scopes".to_owned(), json!([]));
         return Ok(());
     }
     let scope = &note.access;

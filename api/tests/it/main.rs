@@ -2,10 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod auth;
 mod docs;
 mod document;
 mod edge;
 mod faults;
 mod health;
 mod process;
+mod me;
+mod oauth;
+mod sessions;
 mod support;
+mod tokens;

@@ -1,0 +1,159 @@
+//! Tokens by OAuth's forms.
+
+use reqwest::{Method, Response, StatusCode};
+use serde_json::json;
+
+use crate::support::{PASSWORD, Service, problem, success};
+
+async fn token(service: &Service, form: &[(&str, &str)]) -> Response {
+    service
+        .post("/v1/oauth/token")
+        .form(form)
+        .send()
+        .await
+        .unwrap()
+}
+
+async fn revoke(service: &Service, token: &str) -> Response {
+    service
+        .post("/v1/oauth/revoke")
+        .form(&[("token", token)])
+        .send()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_password_and_a_refresh_token_are_exchanged_for_tokens() {
+    let service = Service::start().await;
+    let user = service.user().await;
+    let form = [
+        ("grant_type", "password"),
+        ("username", &user.username),
+        ("password", PASSWORD),
+        ("scope", "tasks:read"),
+        ("client_id", "docs"),
+    ];
+    let answer = token(&service, &form).await;
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let tokens = success(answer, StatusCode::OK).await;
+    assert_eq!(tokens["token_type"], "Bearer");
+    assert_eq!(tokens["scope"], "tasks:read");
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", tokens["refresh_token"].as_str().unwrap()),
+    ];
+    let next = success(token(&service, &form).await, StatusCode::OK).await;
+    assert_ne!(next["refresh_token"], tokens["refresh_token"]);
+}
+
+#[tokio::test]
+async fn failures_are_problems_with_oauth_s_code() {
+    let service = Service::start().await;
+    let user = service.user().await;
+    let login = |scope: &'static str| {
+        vec![
+            ("grant_type", "password"),
+            ("username", user.username.as_str()),
+            ("password", PASSWORD),
+            ("scope", scope),
+        ]
+    };
+    for (form, code, error) in [
+        (vec![], "incomplete-token-request", "invalid_request"),
+        (
+            vec![("grant_type", "password")],
+            "incomplete-token-request",
+            "invalid_request",
+        ),
+        (
+            vec![("grant_type", "refresh_token")],
+            "incomplete-token-request",
+            "invalid_request",
+        ),
+        (
+            vec![("grant_type", "client_credentials")],
+            "unsupported-grant",
+            "unsupported_grant_type",
+        ),
+        (
+            vec![
+                ("grant_type", "refresh_token"),
+                ("refresh_token", "nonsense"),
+            ],
+            "invalid-grant",
+            "invalid_grant",
+        ),
+        (
+            vec![
+                ("grant_type", "password"),
+                ("username", "nobody"),
+                ("password", PASSWORD),
+            ],
+            "invalid-grant",
+            "invalid_grant",
+        ),
+        (login("admin"), "invalid-scope", "invalid_scope"),
+    ] {
+        let document = problem(token(&service, &form).await, StatusCode::BAD_REQUEST, code).await;
+        assert_eq!(document["error"], error);
+    }
+}
+
+#[tokio::test]
+async fn a_form_is_a_form_with_known_fields_each_once() {
+    let service = Service::start().await;
+    let answer = service
+        .post("/v1/oauth/token")
+        .json(&json!({ "grant_type": "password" }))
+        .send()
+        .await
+        .unwrap();
+    problem(
+        answer,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+    )
+    .await;
+    let answer = token(
+        &service,
+        &[("grant_type", "password"), ("grant_type", "refresh_token")],
+    )
+    .await;
+    problem(answer, StatusCode::BAD_REQUEST, "malformed-json").await;
+    let answer = token(&service, &[("grant_type", "password"), ("colour", "red")]).await;
+    problem(answer, StatusCode::UNPROCESSABLE_ENTITY, "unknown-field").await;
+}
+
+#[tokio::test]
+async fn either_token_given_up_ends_the_session() {
+    let service = Service::start().await;
+    for of in [0, 1] {
+        let user = service.user().await;
+        let given_up = [&user.refresh_token, &user.access_token][of];
+        assert_eq!(revoke(&service, given_up).await.status(), StatusCode::OK);
+        let me = service
+            .by(&user, Method::GET, "/v1/me")
+            .send()
+            .await
+            .unwrap();
+        problem(me, StatusCode::UNAUTHORIZED, "token-revoked").await;
+        assert_eq!(revoke(&service, given_up).await.status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn giving_up_a_token_that_means_nothing_is_fine() {
+    let service = Service::start().await;
+    for token in ["nonsense", "", &format!("thr_{}", "A".repeat(43))] {
+        assert_eq!(revoke(&service, token).await.status(), StatusCode::OK);
+    }
+    let answer = service
+        .post("/v1/oauth/revoke")
+        .form(&[("token_type_hint", "refresh_token")])
+        .send()
+        .await
+        .unwrap();
+    let document = problem(answer, StatusCode::BAD_REQUEST, "incomplete-token-request").await;
+    assert_eq!(document["error"], "invalid_request");
+}
