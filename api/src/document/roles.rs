@@ -86,7 +86,7 @@ fn each_request(document: &mut Value, names: &BTreeSet<String>, visit: Visit<'_>
 fn each_schema(document: &mut Value, parts: &[&str], names: &BTreeSet<String>, visit: Visit<'_>) {
     for (_, _, operation) in each_operation(document) {
         for part in parts {
-            if let Some(part) = operation.get_mut(part) {
+            if let Some(part) = operation.get_mut(*part) {
                 schemas::for_each(part, visit);
             }
         }
@@ -187,25 +187,21 @@ fn lists(required: &Value, name: &str) -> bool {
 /// `null` clears a field, so a field can be cleared if it can be empty.
 fn allow_null_where_it_is_answered(document: &mut Value) {
     let whole = document.clone();
-    for (_, _, operation) in each_operation(&mut whole.clone()) {
-        let (Some(request), Some(answer)) = (request_schema(operation), success_schema(operation))
-        else {
+    let mut clearable = Vec::new();
+    for (_, _, operation) in each_operation(document) {
+        let name = request_schema(operation).and_then(component);
+        let answer = success_schema(operation).map(|schema| resolve(&whole, schema));
+        let (Some(name), Some(answer)) = (name, answer) else {
             continue;
         };
-        let Some(name) = component(request) else {
-            continue;
-        };
-        let Some(answered) = resolve(&whole, answer)["properties"].as_object() else {
-            continue;
-        };
-        let asked = &mut document["components"]["schemas"][name]["properties"];
-        for (field, _) in answered
-            .iter()
-            .filter(|(_, schema)| schemas::is_nullable(schema))
-        {
-            if let Some(Value::Object(schema)) = asked.get_mut(field) {
-                schemas::make_nullable(schema);
-            }
+        let fields = answer["properties"].as_object().into_iter().flatten();
+        let fields = fields.filter(|(_, schema)| schemas::is_nullable(schema));
+        clearable.extend(fields.map(|(field, _)| (name.to_owned(), field.clone())));
+    }
+    for (name, field) in clearable {
+        let fields = &mut document["components"]["schemas"][name]["properties"];
+        if let Some(Value::Object(schema)) = fields.get_mut(&field) {
+            schemas::make_nullable(schema);
         }
     }
 }
