@@ -34,7 +34,7 @@ struct Consumer {
     worker: Arc<Worker>,
     taker: Taker,
     redis: Availability,
-    last_work: Instant,
+    last_ticket: Instant,
 }
 
 impl Consumer {
@@ -45,7 +45,7 @@ impl Consumer {
             worker,
             taker,
             redis: Availability::new("Redis"),
-            last_work: Instant::now(),
+            last_ticket: Instant::now(),
         }
     }
 
@@ -53,12 +53,9 @@ impl Consumer {
         // A claim under way is not cut short: what it claims nobody would know of.
         let stop = self.worker.stop.clone();
         while let Some(slots) = stop.run_until_cancelled(self.free_slots()).await {
-            match self.take_up(slots).await {
-                Ok(()) => self.worker.postgres.up(),
-                Err(error) => {
-                    self.worker.postgres.down(format_args!("{error:#}"));
-                    sleep(PAUSE).await;
-                }
+            if let Err(error) = self.take_up(slots).await {
+                self.worker.postgres.down(format_args!("{error:#}"));
+                sleep(PAUSE).await;
             }
         }
     }
@@ -79,6 +76,13 @@ impl Consumer {
     }
 
     async fn take_up(&mut self, slots: OwnedSemaphorePermit) -> anyhow::Result<()> {
+        if self.last_ticket.elapsed() > SILENCE {
+            // Again and again while there is something.
+            if !self.look_up(slots).await? {
+                self.last_ticket = Instant::now();
+            }
+            return Ok(());
+        }
         let taking = self.taker.take(slots.num_permits());
         let Some(taken) = self.worker.stop.run_until_cancelled(taking).await else {
             return Ok(());
@@ -93,20 +97,16 @@ impl Consumer {
         };
         self.redis.up();
         if !tickets.is_empty() {
+            self.last_ticket = Instant::now();
             let ids: Vec<i64> = tickets.iter().map(|ticket| ticket.job_id).collect();
             self.claim(&ids, slots, Source::Redis).await?;
             self.taker.settle(&tickets).await;
-        } else if self.last_work.elapsed() > SILENCE {
-            // Goes on until there is nothing, or a ticket.
-            if !self.look_up(slots).await? {
-                self.last_work = Instant::now();
-            }
         }
         Ok(())
     }
 
     /// Looks for due jobs in the table and tells whether it found one to run.
-    async fn look_up(&mut self, slots: OwnedSemaphorePermit) -> anyhow::Result<bool> {
+    async fn look_up(&self, slots: OwnedSemaphorePermit) -> anyhow::Result<bool> {
         let options = &self.worker.options;
         let due = waiting::due(&options.control, &options.queue, WINDOW);
         let ids = within(STATEMENT_LIMIT, due).await?;
@@ -118,7 +118,7 @@ impl Consumer {
 
     /// Claims what it can of `ids`, starts it, and tells whether there was any.
     async fn claim(
-        &mut self,
+        &self,
         ids: &[i64],
         mut slots: OwnedSemaphorePermit,
         source: Source,
@@ -147,7 +147,7 @@ impl Consumer {
 
     /// A clean job gets one slot, a suspect all of them.
     async fn start(
-        &mut self,
+        &self,
         ids: &[i64],
         past: Past,
         slots: &mut OwnedSemaphorePermit,
@@ -174,9 +174,6 @@ impl Consumer {
             self.worker.held.add(&lease, asked);
             let slot = slots.split(share).expect("no more jobs than slots");
             attempt::spawn(&self.worker, lease, slot);
-        }
-        if count > 0 {
-            self.last_work = Instant::now();
         }
         Ok(count)
     }

@@ -38,12 +38,16 @@ pub(crate) async fn lead(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         let campaign =
             leadership::campaign(&options.control, &name, &options.worker_id, LEADERSHIP);
-        let leads = within(STATEMENT_LIMIT, campaign)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::debug!(error = format!("{error:#}"), "the leader is unknown");
+        let leads = match within(STATEMENT_LIMIT, campaign).await {
+            Ok(leads) => {
+                worker.postgres.up();
+                leads
+            }
+            Err(error) => {
+                worker.postgres.down(format_args!("{error:#}"));
                 false
-            });
+            }
+        };
         if leads {
             match &mut office {
                 Some(office) => office.term().await,

@@ -76,3 +76,24 @@ async fn a_worker_outlives_the_absence_of_postgresql() {
     site.wait_until_done_once(registered).await;
     assert!(worker.process.ended().unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_leader_that_issues_nothing_delays_a_job_by_seconds() {
+    let site = Site::new().await;
+    sqlx::query!(
+        "
+        insert into leader (name, holder, lease_until)
+        values ('jobs:default', 'someone who is cut off from Redis', now() + interval '1 hour')
+        "
+    )
+    .execute(&site.database.pool)
+    .await
+    .unwrap();
+    let worker = site.worker();
+    for number in 0..50 {
+        site.register(&format!("user{number}")).await;
+    }
+    site.wait_until_done_once(50).await;
+    assert_eq!(worker.metric(VIA_POSTGRES), 50.0);
+    assert_eq!(worker.metric(r#"server_up{server="Redis"}"#), 1.0);
+}
