@@ -7,6 +7,7 @@ mod crashes;
 mod delivery;
 mod enqueueing;
 mod leases;
+mod mail;
 mod outages;
 mod retries;
 mod site;
