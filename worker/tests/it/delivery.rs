@@ -48,7 +48,7 @@ async fn an_account_is_erased_when_its_time_is_over() {
     let site = Site::new().await;
     let user = site.register("ada").await;
     let mut db = site.database.pool.acquire().await.unwrap();
-    taskhub::users::request_deletion(&mut db, user)
+    taskhub::users::request_deletion(&mut db, user, &[])
         .await
         .unwrap();
     let worker = site.worker();
