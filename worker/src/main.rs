@@ -1,5 +1,7 @@
 //! Does what the API promised for later.
 
+mod healthcheck;
+
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
@@ -44,11 +46,15 @@ struct Arguments {
 enum Command {
     /// Run jobs until SIGTERM or SIGINT; what happens without a command
     Run,
+    /// Ask the worker on this machine for its health; for container health checks
+    Healthcheck,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (Some(Command::Run) | None) = Arguments::parse().command;
+    if let Some(Command::Healthcheck) = Arguments::parse().command {
+        return healthcheck::run();
+    }
     let settings = match settings().await {
         Ok(settings) => settings,
         Err(failure) => return failure.report(),

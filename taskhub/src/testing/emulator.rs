@@ -3,25 +3,25 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
+    time::Duration,
 };
 
 use aws_config::{ConfigLoader, Region};
-use aws_sdk_secretsmanager::config::Credentials;
+use aws_sdk_secretsmanager::{Client, config::Credentials};
 use sha2::{Digest, Sha256};
 
+use super::{Process, free_port, wait_for};
 use crate::secrets;
 
 /// What is installed, to the byte.
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/emulator.txt");
 
-/// Ends when it is dropped, and with the thread that started it.
 #[derive(Debug)]
 pub struct Emulator {
-    process: Child,
+    _process: Process,
     port: u16,
 }
 
@@ -30,23 +30,29 @@ impl Emulator {
     ///
     /// # Panics
     /// Where it cannot be installed, with what to install first, or does not answer.
-    pub fn start() -> Self {
-        let program = installed();
-        for _ in 0..3 {
-            // The port may be taken by the time it is used, hence the attempts.
-            let port = free_port();
-            let mut emulator = Self {
-                process: spawn(&program, port),
-                port,
-            };
-            if emulator.answers() {
-                return emulator;
-            }
-        }
-        panic!(
-            "the AWS emulator does not answer: run {} by hand",
-            program.display()
-        );
+    pub async fn start() -> Self {
+        let port = free_port();
+        let mut command = Command::new(installed());
+        command
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("MINISTACK_REGION", "eu-west-1")
+            .current_dir(std::env::temp_dir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let emulator = Self {
+            _process: Process::start(&mut command),
+            port,
+        };
+        wait_for(
+            "an answer of the AWS emulator",
+            Duration::from_secs(30),
+            async || probe(port).is_some(),
+        )
+        .await;
+        emulator
     }
 
     /// For `AWS_ENDPOINT_URL`.
@@ -58,26 +64,29 @@ impl Emulator {
         self.port
     }
 
-    fn answers(&mut self) -> bool {
-        let end = Instant::now() + Duration::from_secs(30);
-        while Instant::now() < end {
-            if matches!(self.process.try_wait(), Ok(Some(_)) | Err(_)) {
-                return false;
-            }
-            if probe(self.port).is_some() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        false
+    /// For its Secrets Manager.
+    pub async fn secrets_manager(&self) -> Client {
+        Client::new(&loader(&self.endpoint()).load().await)
     }
-}
 
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    /// Adds a secret.
+    ///
+    /// # Panics
+    /// Where there is one of that name.
+    pub async fn put_secret(&self, name: &str, text: &str) {
+        let secrets = self.secrets_manager().await;
+        let secret = secrets.create_secret().name(name).secret_string(text);
+        secret.send().await.expect("a new secret");
+    }
+
+    /// How a program of its own finds it.
+    pub fn variables(&self) -> [(&'static str, String); 4] {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_REGION", "eu-west-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ]
     }
 }
 
@@ -103,30 +112,6 @@ fn probe(port: u16) -> Option<()> {
     let mut start = [0; 5];
     connection.read_exact(&mut start).ok()?;
     (&start == b"HTTP/").then_some(())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port on loopback")
-        .port()
-}
-
-/// Tied to the calling thread, so that a killed test leaves nothing behind.
-fn spawn(program: &Path, port: u16) -> Child {
-    Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(program)
-        .env("BIND_HOST", "127.0.0.1")
-        .env("GATEWAY_PORT", port.to_string())
-        .env("IOT_MTLS_ENABLED", "0")
-        .env("MINISTACK_REGION", "eu-west-1")
-        .current_dir(std::env::temp_dir())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("setpriv, of Debian's package util-linux")
 }
 
 /// The emulator's program, in an environment named for its requirements.

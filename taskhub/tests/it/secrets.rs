@@ -4,7 +4,7 @@ mod front;
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_secretsmanager::{Client, primitives::Blob};
+use aws_sdk_secretsmanager::primitives::Blob;
 use secrecy::{ExposeSecret, SecretString};
 use taskhub::{
     secrets::{self, DEADLINE, Failures, Reason},
@@ -13,20 +13,6 @@ use taskhub::{
 };
 
 use front::{Fault, Front, nobody};
-
-async fn client(emulator: &Emulator) -> Client {
-    Client::new(&loader(&emulator.endpoint()).load().await)
-}
-
-async fn put(client: &Client, name: &str, text: &str) {
-    client
-        .create_secret()
-        .name(name)
-        .secret_string(text)
-        .send()
-        .await
-        .expect("a new secret");
-}
 
 async fn read(endpoint: &str, names: &[&str]) -> Result<Vec<(String, SecretString)>, Failures> {
     read_within(DEADLINE, endpoint, names).await
@@ -58,26 +44,23 @@ fn reasons(failures: &Failures) -> Vec<(&str, &Reason)> {
 
 #[tokio::test]
 async fn secrets_of_all_three_shapes_become_variables() {
-    let emulator = Emulator::start();
-    let client = client(&emulator).await;
-    put(
-        &client,
-        "taskhub/app",
-        r#"{"JWT_SECRET": "key", "BCRYPT_COST": 11, "FOR_ANOTHER_RELEASE": {}}"#,
-    )
-    .await;
-    put(
-        &client,
-        "taskhub/database",
+    let emulator = Emulator::start().await;
+    emulator
+        .put_secret(
+            "taskhub/app",
+            r#"{"JWT_SECRET": "key", "BCRYPT_COST": 11, "FOR_ANOTHER_RELEASE": {}}"#,
+        )
+        .await;
+    emulator.put_secret("taskhub/database",
         r#"{"engine": "postgres", "host": "db.internal", "port": 5433, "username": "task hub", "password": "p@ss:/?#%", "dbname": "tasks"}"#,
     )
     .await;
-    put(
-        &client,
-        "taskhub/redis",
-        r#"{"host": "cache.internal", "port": "6380", "auth_token": "t/k"}"#,
-    )
-    .await;
+    emulator
+        .put_secret(
+            "taskhub/redis",
+            r#"{"host": "cache.internal", "port": "6380", "auth_token": "t/k"}"#,
+        )
+        .await;
 
     let variables = read(
         &emulator.endpoint(),
@@ -107,8 +90,9 @@ async fn secrets_of_all_three_shapes_become_variables() {
 
 #[tokio::test]
 async fn a_secret_may_be_named_by_its_arn_and_choose_how_the_certificate_is_checked() {
-    let emulator = Emulator::start();
-    let secret = client(&emulator)
+    let emulator = Emulator::start().await;
+    let secret = emulator
+        .secrets_manager()
         .await
         .create_secret()
         .name("database")
@@ -134,13 +118,13 @@ async fn a_secret_may_be_named_by_its_arn_and_choose_how_the_certificate_is_chec
 
 #[tokio::test]
 async fn the_environment_wins_over_a_secret() {
-    let emulator = Emulator::start();
-    put(
-        &client(&emulator).await,
-        "app",
-        r#"{"JWT_SECRET": "of the secret", "BCRYPT_COST": "11"}"#,
-    )
-    .await;
+    let emulator = Emulator::start().await;
+    emulator
+        .put_secret(
+            "app",
+            r#"{"JWT_SECRET": "of the secret", "BCRYPT_COST": "11"}"#,
+        )
+        .await;
     let mut source = Source::from_values([("BCRYPT_COST", "10"), ("JWT_SECRET", "")]);
 
     source.lay_under(
@@ -156,8 +140,7 @@ async fn the_environment_wins_over_a_secret() {
 
 #[tokio::test]
 async fn absent_and_malformed_secrets_are_all_named_and_none_is_shown() {
-    let emulator = Emulator::start();
-    let client = client(&emulator).await;
+    let emulator = Emulator::start().await;
     let cases = [
         (
             "broken",
@@ -198,9 +181,11 @@ async fn absent_and_malformed_secrets_are_all_named_and_none_is_shown() {
         ),
     ];
     for (name, text, _) in cases {
-        put(&client, name, text).await;
+        emulator.put_secret(name, text).await;
     }
-    client
+    emulator
+        .secrets_manager()
+        .await
         .create_secret()
         .name("binary")
         .secret_binary(Blob::new("sentinel"))
@@ -237,8 +222,8 @@ async fn absent_and_malformed_secrets_are_all_named_and_none_is_shown() {
 
 #[tokio::test]
 async fn a_secret_that_is_throttled_twice_is_read_at_the_third_attempt() {
-    let emulator = Emulator::start();
-    put(&client(&emulator).await, "app", r#"{"JWT_SECRET": "key"}"#).await;
+    let emulator = Emulator::start().await;
+    emulator.put_secret("app", r#"{"JWT_SECRET": "key"}"#).await;
     let front = Front::before(emulator.port(), Fault::ThrottledTimes(2));
 
     let variables = read(&front.endpoint(), &["app"])

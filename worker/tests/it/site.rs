@@ -192,6 +192,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// As its container would ask.
+    pub(crate) fn health_check(&self) -> ExitStatus {
+        Command::new(env!("CARGO_BIN_EXE_taskhub-worker"))
+            .arg("healthcheck")
+            .env("METRICS_ADDRESS", format!("0.0.0.0:{}", self.port))
+            .status()
+            .expect("the program")
+    }
+
     pub(crate) fn pause(&self) {
         self.process.signal(Signal::SIGSTOP);
     }
