@@ -263,6 +263,8 @@ impl Api {
     }
 
     /// Show a task
+    ///
+    /// A deleted one is not shown; it stands in a list with `include_deleted`.
     #[oai(path = "/:task_id", method = "get", operation_id = "get_task")]
     async fn get(
         &self,

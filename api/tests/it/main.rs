@@ -3,14 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod auth;
+mod changes;
 mod docs;
 mod document;
 mod edge;
 mod faults;
 mod health;
+mod lists;
 mod me;
 mod oauth;
 mod process;
 mod sessions;
 mod support;
+mod tasks;
 mod tokens;
