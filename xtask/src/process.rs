@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct Process {
     pub(crate) name: &'static str,
     pub(crate) child: Child,
-    stop_with: Signal,
+    pub(crate) stop_with: Signal,
     asked: bool,
 }
 

@@ -41,7 +41,10 @@ pub(super) fn migrate(
     let mut command = command(&binaries.join("taskhub-api"), checkout, endpoints);
     command.arg("migrate");
     let status = process::run("taskhub-api migrate", command, signals)?;
-    anyhow::ensure!(status.success(), "the database cannot be migrated");
+    anyhow::ensure!(
+        status.success(),
+        "the database cannot be migrated; `cargo xtask dev --reset` starts with an empty one"
+    );
     Ok(())
 }
 

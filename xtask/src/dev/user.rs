@@ -6,27 +6,31 @@ use serde_json::{Value, json};
 pub(super) const NAME: &str = "dev";
 pub(super) const PASSWORD: &str = "purple-kettle-on-tuesday";
 
-/// Registers the user, unless a former run did, and signs them in.
+/// Signs the user in; registers them first where no former run did.
 pub(super) fn token(api: &str) -> anyhow::Result<String> {
-    let registration =
-        json!({ "username": NAME, "password": PASSWORD, "email": "dev@example.com" });
-    let (status, answer) = post(&format!("{api}/v1/auth/register"), &registration)?;
-    anyhow::ensure!(
-        matches!(status, 201 | 409),
-        "the user {NAME} cannot be registered: {answer}"
-    );
-    let (status, answer) = post(
-        &format!("{api}/v1/auth/login"),
-        &json!({ "username": NAME, "password": PASSWORD }),
-    )?;
-    anyhow::ensure!(
-        status == 200,
-        "the user {NAME} cannot sign in: {answer}\n`cargo xtask dev --reset` starts anew."
-    );
+    let (mut status, mut answer) = sign_in(api)?;
+    if status == 401 {
+        let registration =
+            json!({ "username": NAME, "password": PASSWORD, "email": "dev@example.com" });
+        let (registered, refusal) = post(&format!("{api}/v1/auth/register"), &registration)?;
+        anyhow::ensure!(
+            registered == 201,
+            "the user {NAME} cannot be registered: {refusal}\n`cargo xtask dev --reset` starts anew."
+        );
+        (status, answer) = sign_in(api)?;
+    }
+    anyhow::ensure!(status == 200, "the user {NAME} cannot sign in: {answer}");
     let token = answer.get("access_token").and_then(Value::as_str);
     token
         .map(str::to_owned)
         .context("the API answers without a token")
+}
+
+fn sign_in(api: &str) -> anyhow::Result<(u16, Value)> {
+    post(
+        &format!("{api}/v1/auth/login"),
+        &json!({ "username": NAME, "password": PASSWORD }),
+    )
 }
 
 fn post(url: &str, body: &Value) -> anyhow::Result<(u16, Value)> {

@@ -46,6 +46,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Postgres {
     pub(crate) port: u16,
     process: Process,
+    /// Once it is ready.
+    stop_with: Signal,
 }
 
 impl Program {
@@ -157,9 +159,12 @@ impl Postgres {
             .args(arguments(&data.folder, port, purpose))
             .stdout(log.try_clone()?)
             .stderr(log);
+        // Until it is ready it may be recovering, and then it heeds nothing less.
+        let process = Process::spawn("PostgreSQL", command, Signal::SIGQUIT)?;
         Ok(Self {
             port,
-            process: Process::spawn("PostgreSQL", command, stop_with)?,
+            process,
+            stop_with,
         })
     }
 
