@@ -125,7 +125,7 @@ async fn open(
         for no key update
         "#,
         account.user_id,
-        account.password_hash,
+        account.password_hash.expose_secret(),
     )
     .fetch_optional(&mut *transaction)
     .await?;

@@ -1,7 +1,7 @@
 //! People and their accounts (table `user_account`).
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -18,8 +18,8 @@ mod credentials;
 mod deletion;
 mod rules;
 
-pub use credentials::{PasswordChange, change_password};
 pub(crate) use credentials::{Authenticated, authenticate};
+pub use credentials::{PasswordChange, change_password};
 pub(crate) use deletion::keep;
 pub use deletion::{ERASURE_DELAY, erase, request_deletion};
 
@@ -51,7 +51,7 @@ pub struct Registration {
 pub struct NewUser {
     username: String,
     email: Option<String>,
-    password_hash: String,
+    password_hash: SecretString,
 }
 
 /// What to change; `None` leaves a field as it is.
@@ -84,7 +84,7 @@ impl NewUser {
             return Err(Error::Invalid(violations));
         }
         Ok(Self {
-            password_hash: hasher.hash(&password).await?,
+            password_hash: hasher.hash(&password).await?.into(),
             username,
             email,
         })
@@ -109,7 +109,7 @@ pub async fn register(
         Uuid::now_v7(),
         new.username,
         new.email,
-        new.password_hash,
+        new.password_hash.expose_secret(),
     )
     .fetch_one(&mut *db)
     .await
@@ -122,7 +122,6 @@ pub async fn register(
     if user.email.is_some() {
         jobs::enqueue(db, &Job::WelcomeEmail { user_id: user.id }).await?;
     }
-    tracing::info!(user_id = %user.id, "registered");
     Ok(user)
 }
 

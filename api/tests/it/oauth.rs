@@ -123,6 +123,18 @@ async fn a_form_is_a_form_with_known_fields_each_once() {
     problem(answer, StatusCode::BAD_REQUEST, "malformed-json").await;
     let answer = token(&service, &[("grant_type", "password"), ("colour", "red")]).await;
     problem(answer, StatusCode::UNPROCESSABLE_ENTITY, "unknown-field").await;
+    let form = [
+        ("grant_type", "password"),
+        ("username", "a\0b"),
+        ("password", PASSWORD),
+    ];
+    let answer = token(&service, &form).await;
+    problem(
+        answer,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "validation-failed",
+    )
+    .await;
 }
 
 #[tokio::test]

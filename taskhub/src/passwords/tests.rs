@@ -22,7 +22,10 @@ fn every_broken_rule_is_named() {
     assert_eq!(codes(GOOD), [""; 0]);
     assert_eq!(codes("short"), ["too-short"]);
     assert_eq!(codes("nul\0"), ["too-short", "forbidden-character"]);
-    assert_eq!(codes("a good one\0 that ends early"), ["forbidden-character"]);
+    assert_eq!(
+        codes("a good one\0 that ends early"),
+        ["forbidden-character"]
+    );
     assert_eq!(codes(&"x7#".repeat(24)), ["too-long"]);
 }
 

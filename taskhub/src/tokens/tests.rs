@@ -278,3 +278,13 @@ fn a_refresh_token_is_read_as_it_was_written() {
         assert!(RefreshToken::parse(&other.into()).is_err(), "{other}");
     }
 }
+
+#[test]
+fn a_seal_holds_for_its_purpose_its_message_and_its_key_alone() {
+    let seal = keys(SECRET, None).seal("cursor", b"message");
+    assert!(keys(OTHER, Some(SECRET)).has_sealed("cursor", b"message", &seal));
+    assert!(!keys(OTHER, None).has_sealed("cursor", b"message", &seal));
+    assert!(!keys(SECRET, None).has_sealed("request", b"message", &seal));
+    assert!(!keys(SECRET, None).has_sealed("cursor", b"another", &seal));
+    assert!(!keys(SECRET, None).has_sealed("cursor", b"message", &seal[..31]));
+}

@@ -1,6 +1,6 @@
 //! Passwords of accounts: shown at signing in, and changed.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -15,14 +15,14 @@ use crate::{
 pub(crate) struct Authenticated {
     pub(crate) user_id: Uuid,
     pub(crate) username: String,
-    pub(crate) password_hash: String,
+    pub(crate) password_hash: SecretString,
 }
 
 /// A new password in place of the current one, both checked.
 #[derive(Debug)]
 pub struct PasswordChange {
-    current_hash: String,
-    new_hash: String,
+    current_hash: SecretString,
+    new_hash: SecretString,
 }
 
 /// Who has this username and password. Takes as long where nobody has, and holds no connection while
@@ -53,7 +53,9 @@ pub(crate) async fn authenticate(
     Ok(Authenticated {
         user_id: account.id,
         username: username.to_owned(),
-        password_hash: renew(db, hasher, account.id, password, account.password_hash).await?,
+        password_hash: renew(db, hasher, account.id, password, account.password_hash)
+            .await?
+            .into(),
     })
 }
 
@@ -68,7 +70,11 @@ async fn renew(
     if !hasher.is_outdated(&hash) {
         return Ok(hash);
     }
-    let renewed = hasher.hash(password).await?;
+    let renewed = match hasher.hash(password).await {
+        // Another time; it is no reason to turn somebody away.
+        Err(Error::Busy { .. }) => return Ok(hash),
+        renewed => renewed?,
+    };
     // Not where the password was changed meanwhile.
     sqlx::query!(
         "update user_account set password_hash = $3 where id = $1 and password_hash = $2",
@@ -117,8 +123,8 @@ impl PasswordChange {
             return Err(Error::Invalid(violations));
         }
         Ok(Self {
-            current_hash: account.password_hash,
-            new_hash: hasher.hash(new).await?,
+            current_hash: account.password_hash.into(),
+            new_hash: hasher.hash(new).await?.into(),
         })
     }
 }
@@ -139,8 +145,8 @@ pub async fn change_password(
         where id = $1 and password_hash = $2
         ",
         user_id,
-        change.current_hash,
-        change.new_hash,
+        change.current_hash.expose_secret(),
+        change.new_hash.expose_secret(),
     )
     .execute(&mut *db)
     .await?;
@@ -148,7 +154,6 @@ pub async fn change_password(
         return Err(Error::Invalid(vec![wrong_password()]));
     }
     sessions::end_others(db, user_id, Some(session_id), EndReason::PasswordChanged).await?;
-    tracing::info!(%user_id, "the password was changed");
     Ok(())
 }
 

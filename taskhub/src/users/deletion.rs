@@ -40,7 +40,6 @@ pub async fn request_deletion(
     .await?;
     sessions::end_others(db, user_id, None, EndReason::AccountDeleted).await?;
     jobs::enqueue_in(db, &Job::EraseAccount { user_id }, ERASURE_DELAY).await?;
-    tracing::info!(%user_id, "an account was deleted");
     Ok(erased_at)
 }
 
@@ -57,7 +56,6 @@ pub(crate) async fn keep(db: &mut PgConnection, user_id: Uuid) -> Result<()> {
     .await?;
     // A later deletion must not inherit the earlier one's date.
     jobs::cancel(db, &Job::EraseAccount { user_id }).await?;
-    tracing::info!(%user_id, "a deletion was taken back");
     Ok(())
 }
 
