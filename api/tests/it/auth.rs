@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures_util::future::join_all;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
-use taskhub::settings::RateLimit;
+use taskhub::{passwords::Hasher, settings::RateLimit};
 
 use crate::support::{PASSWORD, Service, problem, success};
 
@@ -650,4 +650,30 @@ async fn signing_out_needs_a_token() {
     let service = Service::start().await;
     let answer = service.post("/v1/auth/logout").send().await.unwrap();
     problem(answer, StatusCode::UNAUTHORIZED, "missing-credentials").await;
+}
+
+#[tokio::test]
+async fn a_flood_of_passwords_is_turned_away_and_holds_nobody_else_up() {
+    let service = Service::start_hashing(Hasher::bcrypt(10).unwrap()).await;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let body = json!({ "username": "nobody", "password": PASSWORD });
+    let flood = join_all((0..cores * 20).map(|_| log_in(&service, &body)));
+    let others = async {
+        for _ in 0..5 {
+            let answer = service.get("/v1/meta").send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+    };
+    let (answers, ()) = tokio::join!(flood, others);
+    let mut turned_away = 0;
+    for answer in answers {
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            assert_eq!(answer.headers()["retry-after"], "2");
+            problem(answer, StatusCode::SERVICE_UNAVAILABLE, "unavailable").await;
+            turned_away += 1;
+        } else {
+            problem(answer, StatusCode::UNAUTHORIZED, "invalid-login").await;
+        }
+    }
+    assert!(turned_away > 0);
 }

@@ -55,6 +55,15 @@ impl Service {
 
     /// The same with a Redis of the test's own.
     pub(crate) async fn start_on(redis_url: &str, adjust: impl FnOnce(&mut Options)) -> Self {
+        Self::launch(redis_url, Hasher::fast_for_tests().unwrap(), adjust).await
+    }
+
+    /// One whose passwords cost what they cost outside tests.
+    pub(crate) async fn start_hashing(hasher: Hasher) -> Self {
+        Self::launch(&redis_url(), hasher, |_| {}).await
+    }
+
+    async fn launch(redis_url: &str, hasher: Hasher, adjust: impl FnOnce(&mut Options)) -> Self {
         let database = Database::create().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -76,7 +85,7 @@ impl Service {
             db: database.pool.clone(),
             redis: redis(redis_url),
             keys: keys.clone(),
-            hasher: Arc::new(Hasher::fast_for_tests().unwrap()),
+            hasher: Arc::new(hasher),
             doorbell: Doorbell::new(redis(redis_url), &queue_keys),
             draining: draining.clone(),
             options,

@@ -148,8 +148,8 @@ async fn a_token_of_another_kind_is_refused() {
 
 #[tokio::test]
 async fn a_token_of_the_previous_key_is_accepted_and_of_a_removed_one_is_not() {
-    let (service, user, _, claims) = someone().await;
-    let session = claims["sid"].as_str().unwrap().parse().unwrap();
+    let (service, user, _, _) = someone().await;
+    let session = service.keys.verify(&user.access_token).unwrap().sid;
     let lifetimes = Lifetimes {
         access_token: std::time::Duration::from_secs(900),
         refresh_token: std::time::Duration::from_secs(900),
