@@ -176,6 +176,7 @@ impl Postgres {
                 .status()
                 .is_some_and(|(pid, ready)| ready && pid == self.process.id())
             {
+                self.process.stop_with = self.stop_with;
                 return Ok(());
             }
             let ended = self.process.ended()?;
