@@ -6,6 +6,7 @@
 //! requests against the same document (see [`crate::contract`]), so what it says is what happens.
 
 mod operations;
+mod order;
 mod overlay;
 mod roles;
 mod schemas;
@@ -18,6 +19,7 @@ use anyhow::{Context as _, anyhow};
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 
+use self::order::Ordered;
 use crate::json;
 
 /// One document in both versions of the standard.
@@ -54,8 +56,8 @@ pub fn build(raw_spec: &str, public_url: &str) -> anyhow::Result<Document> {
     overlay::apply(&mut v30)?;
     let v31 = v31::derive(&v30, webhooks);
     Ok(Document {
-        v30_json: v30.to_string().into(),
-        v31_json: v31.to_string().into(),
+        v30_json: serde_json::to_vec(&Ordered(&v30))?.into(),
+        v31_json: serde_json::to_vec(&Ordered(&v31))?.into(),
         v30,
         v31,
     })

@@ -53,6 +53,11 @@ static OVERLAY: LazyLock<Overlay> = LazyLock::new(|| {
     serde_json::from_str(include_str!("overlay.json")).expect("a file that every test reads")
 });
 
+#[cfg(test)]
+pub(super) fn operation_ids() -> impl Iterator<Item = &'static String> {
+    OVERLAY.operations.keys()
+}
+
 /// Adds the overlay to a tidy document.
 ///
 /// # Errors

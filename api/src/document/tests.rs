@@ -386,6 +386,35 @@ fn what_has_a_version_can_be_read_and_changed_on_condition() {
 }
 
 #[test]
+fn reading_comes_before_changing() {
+    let written = String::from_utf8(document().v30_json.to_vec()).unwrap();
+    let place = |key: &str| written.find(&format!("\"{key}\":{{")).unwrap();
+    assert!(written.starts_with("{\"openapi\":\"3.0.3\",\"info\":"));
+    assert!(place("get") < place("patch"));
+    assert!(place("paths") < place("components"));
+}
+
+#[test]
+fn a_sample_can_be_pasted_into_a_shell() {
+    let document = document();
+    let sample = &document.v30["paths"]["/v1/tasks/{id}"]["patch"]["x-codeSamples"][0]["source"];
+    let expected = "curl -X PATCH \"$API/v1/tasks/$ID\" \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
+        -H \"Content-Type: application/json\" \\\n  -d ''";
+    assert_eq!(sample, expected);
+}
+
+#[test]
+fn the_overlay_speaks_of_operations_that_exist() {
+    let committed = include_str!("../../../docs/openapi.json");
+    for id in super::overlay::operation_ids() {
+        assert!(
+            committed.contains(&format!("\"operationId\": \"{id}\"")),
+            "{id} does not exist"
+        );
+    }
+}
+
+#[test]
 fn an_operation_names_its_scope() {
     let document = document();
     let operation = &document.v30["paths"]["/v1/tasks/{id}"]["patch"];

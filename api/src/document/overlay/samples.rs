@@ -6,20 +6,20 @@ use crate::document::object;
 
 /// Adds the sample. `$API` is where the service is, `$TOKEN` an access token.
 pub(super) fn add(operation: &mut Value, method: &str, path: &str) -> anyhow::Result<()> {
-    let mut words = vec!["curl".to_owned()];
-    if method != "get" {
-        words.push(format!("-X {}", method.to_ascii_uppercase()));
-    }
     let address: Vec<_> = path.split('/').map(variable).collect();
-    words.push(format!("\"$API{}\"", address.join("/")));
+    let method = match method {
+        "get" => String::new(),
+        method => format!("-X {} ", method.to_ascii_uppercase()),
+    };
+    let mut lines = vec![format!("curl {method}\"$API{}\"", address.join("/"))];
     if operation["security"]
         .as_array()
         .is_some_and(|schemes| !schemes.is_empty())
     {
-        words.push("-H \"Authorization: Bearer $TOKEN\"".to_owned());
+        lines.push("-H \"Authorization: Bearer $TOKEN\"".to_owned());
     }
-    words.extend(body(operation));
-    let sample = json!([{ "lang": "Shell", "label": "curl", "source": words.join(" \\\n  ") }]);
+    lines.extend(body(operation));
+    let sample = json!([{ "lang": "Shell", "label": "curl", "source": lines.join(" \\\n  ") }]);
     object(operation)?.insert("x-codeSamples".to_owned(), sample);
     Ok(())
 }
