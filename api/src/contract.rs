@@ -14,7 +14,14 @@ use crate::validation;
 /// All operations, by path template.
 #[derive(Debug)]
 pub struct Contract {
-    paths: Vec<(Vec<Segment>, BTreeMap<String, Arc<Operation>>)>,
+    paths: Vec<Path>,
+}
+
+#[derive(Debug)]
+struct Path {
+    segments: Vec<Segment>,
+    /// By method, in capitals.
+    operations: BTreeMap<String, Arc<Operation>>,
 }
 
 /// One operation of the document.
@@ -76,8 +83,13 @@ impl Contract {
             .context("a document without paths")?;
         let paths = paths
             .iter()
-            .map(|(template, item)| Ok((segments(template), operations(document, template, item)?)))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+            .map(|(template, item)| {
+                Ok(Path {
+                    segments: segments(template),
+                    operations: operations(document, template, item)?,
+                })
+            })
+            .collect::<anyhow::Result<_>>()?;
         Ok(Self { paths })
     }
 
@@ -85,17 +97,18 @@ impl Contract {
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.paths
             .iter()
-            .flat_map(|(_, methods)| methods.values())
+            .flat_map(|path| path.operations.values())
             .map(AsRef::as_ref)
     }
 
     /// Looks a request up.
     pub fn find(&self, method: &Method, path: &str) -> Found {
-        let matching = self.paths.iter().filter_map(|(segments, methods)| {
-            // A fixed segment beats a parameter: `/tasks/count` is not the task named "count".
-            matches(segments, path).map(|parameters| (parameters.len(), parameters, methods))
+        let matching = self.paths.iter().filter_map(|known| {
+            matches(&known.segments, path).map(|parameters| (parameters, &known.operations))
         });
-        let Some((_, parameters, methods)) = matching.min_by_key(|(count, ..)| *count) else {
+        // A fixed segment beats a parameter: `/tasks/count` is not the task named "count".
+        let Some((parameters, methods)) = matching.min_by_key(|(parameters, _)| parameters.len())
+        else {
             return Found::Nothing;
         };
         match methods.get(method.as_str()) {

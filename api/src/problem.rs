@@ -108,9 +108,7 @@ kinds! {
 pub struct Problem {
     pub kind: &'static Kind,
     pub detail: String,
-    /// Broken rules, as members of `errors`.
-    errors: Vec<Value>,
-    /// Further members of the document.
+    /// Further members of the document, broken rules as `errors` among them.
     members: Map<String, Value>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What the log is told and the client is not.
@@ -122,7 +120,6 @@ impl Problem {
         Self {
             kind,
             detail: detail.into(),
-            errors: Vec::new(),
             members: Map::new(),
             headers: Vec::new(),
             cause: None,
@@ -161,30 +158,28 @@ impl Problem {
             1 => format!("{}: {}", violations[0].pointer, violations[0].detail),
             count => format!("{count} rules are broken; see errors"),
         };
-        let mut problem = Self::new(kind, detail);
-        problem.errors = violations
+        let errors: Vec<_> = violations
             .into_iter()
             .map(|v| json!({ "pointer": v.pointer, "code": v.code, "detail": v.detail }))
             .collect();
-        problem
+        Self::new(kind, detail).member("errors", errors)
     }
 
     /// Broken rules of the path and the query: `{parameter, code, detail}`.
     pub fn parameters(kind: &'static Kind, violations: Vec<Violation>) -> Self {
         let names: Vec<_> = violations.iter().map(|v| v.pointer.as_str()).collect();
-        let mut problem = Self::new(kind, format!("look at {}", names.join(", ")));
-        problem.errors = violations
+        let detail = format!("look at {}", names.join(", "));
+        let errors: Vec<_> = violations
             .into_iter()
             .map(|v| json!({ "parameter": v.pointer, "code": v.code, "detail": v.detail }))
             .collect();
-        problem
+        Self::new(kind, detail).member("errors", errors)
     }
 
     /// A header that cannot be read.
     pub fn bad_header(kind: &'static Kind, name: &str, detail: &str) -> Self {
-        let mut problem = Self::new(kind, format!("{name}: {detail}"));
-        problem.errors = vec![json!({ "header": name, "code": "malformed", "detail": detail })];
-        problem
+        let errors = vec![json!({ "header": name, "code": "malformed", "detail": detail })];
+        Self::new(kind, format!("{name}: {detail}")).member("errors", errors)
     }
 
     fn internal(cause: impl std::fmt::Display) -> Self {
@@ -218,7 +213,7 @@ impl Problem {
             ("instance".to_owned(), path.into()),
             ("code".to_owned(), self.kind.code.into()),
             ("request_id".to_owned(), request_id.into()),
-            ("errors".to_owned(), self.errors.into()),
+            ("errors".to_owned(), Value::Array(Vec::new())),
         ]);
         document.extend(self.members);
         let mut response = Response::builder()
