@@ -1,5 +1,6 @@
 //! Tasks over HTTP.
 
+mod terms;
 mod when;
 mod wire;
 
@@ -21,8 +22,9 @@ use taskhub::{
 };
 use uuid::Uuid;
 
-use self::wire::{
-    NewTask, Task, TaskChanges, TaskCount, TaskDue, TaskPage, TaskPriority, TaskSort, TaskStatus,
+use self::{
+    terms::{TaskDue, TaskPriority, TaskSort, TaskStatus},
+    wire::{NewTask, Task, TaskChanges, TaskCount, TaskPage},
 };
 use crate::{
     context::{Caller, Context},

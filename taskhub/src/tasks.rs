@@ -6,11 +6,13 @@
 
 mod content;
 mod list;
+mod row;
 mod tree;
+mod write;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
@@ -18,11 +20,11 @@ pub use self::{
     content::{NewTask, TaskChanges},
     list::{Count, Due, Filter, Page, Position, Sort, SortKey, count, list},
 };
-use crate::{
-    Error, Refusal, Result,
-    changes::Actor,
-    due::{Columns, When},
+use self::{
+    row::{Row, find},
+    write::Write,
 };
+use crate::{Error, Refusal, Result, changes::Actor, due::When};
 
 /// A task as it is. Serialises to what API clients see.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -287,114 +289,6 @@ pub async fn reopen(
     write.run(db, actor, id, versions).await
 }
 
-/// A change of one existing task.
-#[derive(Default)]
-struct Write {
-    /// What the record of changes calls it.
-    op: &'static str,
-    columns: Value,
-    even_deleted: bool,
-    /// The statuses in which there is nothing to do.
-    unless: &'static [Status],
-}
-
-impl Write {
-    async fn run(
-        self,
-        db: &mut PgConnection,
-        actor: &Actor,
-        id: Uuid,
-        versions: &[i64],
-    ) -> Result<Task> {
-        let unless: Vec<_> = self.unless.iter().map(|status| status.as_str()).collect();
-        let row = sqlx::query_scalar!(
-            r#"
-            with current as (
-                select task from task join workspace on workspace.id = task.workspace_id
-                where task.id = $1 and workspace.owner_id = $2 and (task.deleted_at is null or $3)
-                for no key update of task
-            ), wanted as (
-                select wanted.* from current, jsonb_populate_record(current.task, $4) as wanted
-                where (cardinality($5::bigint[]) = 0 or (current.task).version = any ($5))
-                  and (current.task).status <> all ($6::text[])
-                  and changed_fields(to_jsonb(current.task), to_jsonb(wanted)) <> '{}'
-            ), number as (
-                update workspace set last_seq = last_seq + 1 from wanted where workspace.id = wanted.workspace_id
-                returning last_seq as seq, clock_timestamp() as at
-            ), changed as (
-                update task set
-                    project_id = wanted.project_id, parent_id = wanted.parent_id, title = wanted.title,
-                    description = wanted.description, status = wanted.status, priority = wanted.priority,
-                    due_date = wanted.due_date, due_local = wanted.due_local, due_at = wanted.due_at,
-                    due_time_zone = wanted.due_time_zone, start_date = wanted.start_date,
-                    start_local = wanted.start_local, start_at = wanted.start_at,
-                    start_time_zone = wanted.start_time_zone, labels = wanted.labels, deleted_at = wanted.deleted_at,
-                    completed_at = case wanted.status when 'done' then coalesce(wanted.completed_at, number.at) end,
-                    completed_by = case wanted.status when 'done' then coalesce(wanted.completed_by, $2) end,
-                    version = wanted.version + 1, seq = number.seq, updated_at = number.at
-                from wanted, number
-                where task.id = wanted.id
-                returning task.*
-            )
-            insert into change
-                (workspace_id, seq, entity, entity_id, version, op, fields, before, after, actor, request_id, at)
-            select changed.workspace_id, changed.seq, 'task', changed.id, changed.version, $7,
-                changed_fields(to_jsonb(current.task), to_jsonb(changed)), to_jsonb(current.task), to_jsonb(changed),
-                $2, $8, changed.updated_at
-            from current, changed
-            returning after as "task: Json<Row>"
-            "#,
-            id,
-            actor.user_id,
-            self.even_deleted,
-            self.columns,
-            versions,
-            &unless as &[&str],
-            self.op,
-            actor.request_id,
-        )
-        .fetch_optional(&mut *db)
-        .await?;
-        if let Some(Json(row)) = row {
-            return Ok(row.into());
-        }
-        // Nothing was written; the lock still holds, so this is what the statement saw.
-        let task = find(db, actor, id)
-            .await?
-            .filter(|task| self.even_deleted || task.deleted_at.is_none())
-            .ok_or(Refusal::NotFound)?;
-        if versions.is_empty() || versions.contains(&task.version) {
-            return Ok(task);
-        }
-        Err(Refusal::VersionMismatch {
-            current_version: task.version,
-            current: json!(task),
-        }
-        .into())
-    }
-}
-
-/// A task, be it deleted or not.
-async fn find(db: &mut PgConnection, actor: &Actor, id: Uuid) -> Result<Option<Task>> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"
-        select
-            task.id, project_id, parent_id, title, description, status as "status: Status",
-            priority as "priority: Priority", due_date, due_local, due_at, due_time_zone, start_date, start_local,
-            start_at, start_time_zone, labels, position, task.created_at, created_by, updated_at, completed_at,
-            completed_by, deleted_at, version, seq
-        from task join workspace on workspace.id = task.workspace_id
-        where task.id = $1 and workspace.owner_id = $2
-        "#,
-        id,
-        actor.user_id,
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(row.map(Task::from))
-}
-
 /// The actor's task `id`, where it began just as `new` says. The id is the transaction's from here
 /// on, so that of two equal requests at once the second finds what the first made.
 async fn created_before(
@@ -469,72 +363,4 @@ fn breaks(error: &sqlx::Error, constraint: &str) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| error.constraint() == Some(constraint))
-}
-
-/// The columns of a task, from the table or from the record of changes.
-#[derive(Deserialize, sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    project_id: Uuid,
-    parent_id: Option<Uuid>,
-    title: String,
-    description: String,
-    status: Status,
-    priority: Priority,
-    due_date: Option<NaiveDate>,
-    due_local: Option<NaiveDateTime>,
-    due_at: Option<DateTime<Utc>>,
-    due_time_zone: Option<String>,
-    start_date: Option<NaiveDate>,
-    start_local: Option<NaiveDateTime>,
-    start_at: Option<DateTime<Utc>>,
-    start_time_zone: Option<String>,
-    labels: Vec<String>,
-    position: String,
-    created_at: DateTime<Utc>,
-    created_by: Uuid,
-    updated_at: DateTime<Utc>,
-    completed_at: Option<DateTime<Utc>>,
-    completed_by: Option<Uuid>,
-    deleted_at: Option<DateTime<Utc>>,
-    version: i64,
-    seq: i64,
-}
-
-impl From<Row> for Task {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id,
-            project_id: row.project_id,
-            parent_id: row.parent_id,
-            title: row.title,
-            description: row.description,
-            status: row.status,
-            priority: row.priority,
-            due: Columns {
-                date: row.due_date,
-                local: row.due_local,
-                at: row.due_at,
-                time_zone: row.due_time_zone,
-            }
-            .into(),
-            start: Columns {
-                date: row.start_date,
-                local: row.start_local,
-                at: row.start_at,
-                time_zone: row.start_time_zone,
-            }
-            .into(),
-            labels: row.labels,
-            position: row.position,
-            created_at: row.created_at,
-            created_by: row.created_by,
-            updated_at: row.updated_at,
-            completed_at: row.completed_at,
-            completed_by: row.completed_by,
-            deleted_at: row.deleted_at,
-            version: row.version,
-            seq: row.seq,
-        }
-    }
 }

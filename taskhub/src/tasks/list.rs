@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::{Priority, Row, Status, Task};
+use super::{Priority, Status, Task, row::Row};
 use crate::{Result, changes::Actor};
 
 /// Nobody waits for more than this to be counted.

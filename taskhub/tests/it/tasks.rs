@@ -1,4 +1,8 @@
-use proptest::prelude::{Strategy, any, prop};
+//! What becomes of tasks.
+
+mod fields;
+mod tree;
+
 use serde_json::json;
 use taskhub::{
     Error, Refusal,
@@ -345,258 +349,21 @@ async fn a_deleted_task_comes_back_as_it_was() {
     assert_eq!(restored, expected);
 }
 
-#[tokio::test]
-async fn a_task_is_never_below_itself_nor_too_deep() {
-    let database = Database::create().await;
-    let anna = person(&database.pool, "anna").await;
-    let mut db = database.pool.acquire().await.unwrap();
-    let mut chain = vec![task(&mut db, &anna, titled("Root")).await];
-    for _ in 0..5 {
-        let new = NewTask {
-            parent_id: Some(chain.last().unwrap().id),
-            ..titled("Below")
-        };
-        chain.push(task(&mut db, &anna, new).await);
-    }
-    let below = |parent_id| TaskChanges {
-        parent_id: Some(Some(parent_id)),
-        ..TaskChanges::default()
-    };
-
-    let too_deep = NewTask {
-        parent_id: Some(chain[5].id),
-        ..titled("Too deep")
-    };
-    assert_invalid(
-        tasks::create(&mut db, &anna, &too_deep).await,
-        "/parent_id",
-        "too-deep",
-    );
-    let root = task(&mut db, &anna, titled("Other root")).await;
-    let moved = tasks::update(&mut db, &anna, chain[0].id, &[], &below(root.id)).await;
-    assert_invalid(moved, "/parent_id", "too-deep");
-    for child in [0, 1, 5] {
-        let moved = tasks::update(&mut db, &anna, chain[0].id, &[], &below(chain[child].id)).await;
-        assert_invalid(moved, "/parent_id", "circular");
-    }
-    let moved = tasks::update(&mut db, &anna, chain[2].id, &[], &below(root.id))
-        .await
-        .unwrap();
-    assert_eq!(moved.parent_id, Some(root.id));
-}
-
-#[tokio::test]
-async fn two_moves_at_once_never_make_a_circle() {
-    let database = Database::create().await;
-    let anna = person(&database.pool, "anna").await;
-    let mut db = database.pool.acquire().await.unwrap();
-    for _ in 0..10 {
-        let one = task(&mut db, &anna, titled("One")).await;
-        let other = task(&mut db, &anna, titled("Other")).await;
-        let below = |child: Uuid, parent: Uuid| {
-            let (pool, anna) = (&database.pool, &anna);
-            async move {
-                let changes = TaskChanges {
-                    parent_id: Some(Some(parent)),
-                    ..TaskChanges::default()
-                };
-                let mut transaction = pool.begin().await.unwrap();
-                let outcome = tasks::update(&mut transaction, anna, child, &[], &changes).await;
-                transaction.commit().await.unwrap();
-                outcome
-            }
-        };
-        let (first, second) = tokio::join!(below(one.id, other.id), below(other.id, one.id));
-        assert!(first.is_ok() != second.is_ok());
-    }
-}
-
-#[tokio::test]
-async fn a_subtask_stays_in_the_project_of_its_parent() {
-    let database = Database::create().await;
-    let anna = person(&database.pool, "anna").await;
-    let mut db = database.pool.acquire().await.unwrap();
-    let parent = task(&mut db, &anna, titled("Parent")).await;
-    let child = NewTask {
-        parent_id: Some(parent.id),
-        ..titled("Child")
-    };
-    let child = task(&mut db, &anna, child).await;
-    let elsewhere: Uuid = sqlx::query_scalar(
-        "insert into project (id, workspace_id, name, position, seq)
-         select gen_random_uuid(), workspace_id, 'Elsewhere', '', 0 from project returning id",
-    )
-    .fetch_one(&mut *db)
-    .await
-    .unwrap();
-
-    let born_apart = NewTask {
-        project_id: Some(elsewhere),
-        parent_id: Some(parent.id),
-        ..titled("Apart")
-    };
-    assert_invalid(
-        tasks::create(&mut db, &anna, &born_apart).await,
-        "/parent_id",
-        "other-project",
-    );
-    let moved = TaskChanges {
-        project_id: Some(elsewhere),
-        ..TaskChanges::default()
-    };
-    for id in [parent.id, child.id] {
-        let outcome = tasks::update(&mut db, &anna, id, &[], &moved).await;
-        assert!(
-            matches!(
-                outcome,
-                Err(Error::Refused(Refusal::InvalidTransition { .. }))
-            ),
-            "{outcome:?}"
-        );
-    }
-    let freed = TaskChanges {
-        parent_id: Some(None),
-        ..moved
-    };
-    let freed = tasks::update(&mut db, &anna, child.id, &[], &freed)
-        .await
-        .unwrap();
-    assert_eq!((freed.project_id, freed.parent_id), (elsewhere, None));
-}
-
-/// Random content, in which every field may be anything that is allowed.
-fn content() -> impl Strategy<Value = NewTask> {
-    let when = || {
-        prop::option::of(prop::sample::select(vec![
-            json!({"date": "2026-12-01"}),
-            json!({"local": "2026-12-01T09:00:00.5"}),
-            json!({"at": "2026-12-01T08:00:00Z", "time_zone": "Europe/Vienna"}),
-        ]))
-        .prop_map(|when| when.map(|when| serde_json::from_value(when).expect("a form")))
-    };
-    let text = |most| {
-        prop::collection::vec(
-            any::<char>().prop_filter("not storable", |c| *c != '\0'),
-            1..most,
-        )
-    };
-    let text = move |most| text(most).prop_map(String::from_iter);
-    let statuses = vec![
-        Status::Todo,
-        Status::InProgress,
-        Status::Done,
-        Status::Cancelled,
-    ];
-    let priorities = vec![
-        Priority::None,
-        Priority::Low,
-        Priority::Medium,
-        Priority::High,
-        Priority::Urgent,
-    ];
-    (
-        text(40),
-        text(200),
-        prop::sample::select(statuses),
-        prop::sample::select(priorities),
-        when(),
-        when(),
-        prop::collection::btree_set(text(10), 0..5),
-    )
-        .prop_map(
-            |(title, description, status, priority, due, start, labels)| NewTask {
-                title,
-                description,
-                status,
-                priority,
-                due,
-                start,
-                labels: labels.into_iter().collect(),
-                ..NewTask::default()
-            },
-        )
-}
-
-/// Changes of `field` alone, to what it is in `to`; and the task that has to come of it.
-fn one_change(field: usize, before: &Task, to: NewTask) -> (TaskChanges, Task) {
-    let mut changes = TaskChanges::default();
-    let mut after = before.clone();
-    match field {
-        0 => {
-            after.title.clone_from(&to.title);
-            changes.title = Some(to.title);
-        }
-        1 => {
-            after.description.clone_from(&to.description);
-            changes.description = Some(to.description);
-        }
-        2 => {
-            after.status = to.status;
-            changes.status = Some(to.status);
-        }
-        3 => {
-            after.priority = to.priority;
-            changes.priority = Some(to.priority);
-        }
-        4 => {
-            after.due.clone_from(&to.due);
-            changes.due = Some(to.due);
-        }
-        5 => {
-            after.start.clone_from(&to.start);
-            changes.start = Some(to.start);
-        }
-        _ => {
-            after.labels.clone_from(&to.labels);
-            changes.labels = Some(to.labels);
-        }
-    }
-    (changes, after)
-}
-
-#[test]
-fn changing_one_field_keeps_all_others() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (database, anna) = runtime.block_on(async {
-        let database = Database::create().await;
-        let anna = person(&database.pool, "anna").await;
-        (database, anna)
-    });
-    proptest::proptest!(|(from in content(), to in content(), field in 0_usize..7)| {
-        runtime.block_on(async {
-            let mut db = database.pool.acquire().await.unwrap();
-            let before = task(&mut db, &anna, from).await;
-            let (changes, mut expected) = one_change(field, &before, to);
-            let after = tasks::update(&mut db, &anna, before.id, &[], &changes).await.unwrap();
-            if expected != before {
-                expected.version += 1;
-                expected.seq += 1;
-            }
-            expected.updated_at = after.updated_at;
-            if before.status != after.status {
-                expected.completed_at = after.completed_at;
-                expected.completed_by = after.completed_by;
-            }
-            assert_eq!(after, expected);
-        });
-    });
-}
-
-fn assert_not_found<T: std::fmt::Debug>(outcome: taskhub::Result<T>) {
+pub(crate) fn assert_not_found<T: std::fmt::Debug>(outcome: taskhub::Result<T>) {
     assert!(
         matches!(outcome, Err(Error::Refused(Refusal::NotFound))),
         "{outcome:?}"
     );
 }
 
-fn assert_taken(outcome: taskhub::Result<Task>) {
+pub(crate) fn assert_taken(outcome: taskhub::Result<Task>) {
     assert!(
         matches!(outcome, Err(Error::Refused(Refusal::AlreadyExists { .. }))),
         "{outcome:?}"
     );
 }
 
-fn assert_invalid(outcome: taskhub::Result<Task>, pointer: &str, code: &str) {
+pub(crate) fn assert_invalid(outcome: taskhub::Result<Task>, pointer: &str, code: &str) {
     let Err(Error::Invalid(violations)) = outcome else {
         panic!("{outcome:?}");
     };

@@ -1,0 +1,103 @@
+//! The one statement behind every change of a task that exists.
+
+use serde_json::{Value, json};
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+use super::{
+    Status, Task,
+    row::{Row, find},
+};
+use crate::{Refusal, Result, changes::Actor};
+
+/// A change of one existing task.
+#[derive(Default)]
+pub(super) struct Write {
+    /// What the record of changes calls it.
+    pub(super) op: &'static str,
+    /// The columns it overlays, as `jsonb_populate_record` takes them.
+    pub(super) columns: Value,
+    pub(super) even_deleted: bool,
+    /// The statuses in which there is nothing to do.
+    pub(super) unless: &'static [Status],
+}
+
+impl Write {
+    /// Makes the change, unless it changes nothing, and gives the task as it is then.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], [`Refusal::VersionMismatch`], and a broken constraint as it comes.
+    pub(super) async fn run(
+        self,
+        db: &mut PgConnection,
+        actor: &Actor,
+        id: Uuid,
+        versions: &[i64],
+    ) -> Result<Task> {
+        let unless: Vec<_> = self.unless.iter().map(|status| status.as_str()).collect();
+        let row = sqlx::query_scalar!(
+            r#"
+            with current as (
+                select task from task join workspace on workspace.id = task.workspace_id
+                where task.id = $1 and workspace.owner_id = $2 and (task.deleted_at is null or $3)
+                for no key update of task
+            ), wanted as (
+                select wanted.* from current, jsonb_populate_record(current.task, $4) as wanted
+                where (cardinality($5::bigint[]) = 0 or (current.task).version = any ($5))
+                  and (current.task).status <> all ($6::text[])
+                  and changed_fields(to_jsonb(current.task), to_jsonb(wanted)) <> '{}'
+            ), number as (
+                update workspace set last_seq = last_seq + 1 from wanted where workspace.id = wanted.workspace_id
+                returning last_seq as seq, clock_timestamp() as at
+            ), changed as (
+                update task set
+                    project_id = wanted.project_id, parent_id = wanted.parent_id, title = wanted.title,
+                    description = wanted.description, status = wanted.status, priority = wanted.priority,
+                    due_date = wanted.due_date, due_local = wanted.due_local, due_at = wanted.due_at,
+                    due_time_zone = wanted.due_time_zone, start_date = wanted.start_date,
+                    start_local = wanted.start_local, start_at = wanted.start_at,
+                    start_time_zone = wanted.start_time_zone, labels = wanted.labels, deleted_at = wanted.deleted_at,
+                    completed_at = case wanted.status when 'done' then coalesce(wanted.completed_at, number.at) end,
+                    completed_by = case wanted.status when 'done' then coalesce(wanted.completed_by, $2) end,
+                    version = wanted.version + 1, seq = number.seq, updated_at = number.at
+                from wanted, number
+                where task.id = wanted.id
+                returning task.*
+            )
+            insert into change
+                (workspace_id, seq, entity, entity_id, version, op, fields, before, after, actor, request_id, at)
+            select changed.workspace_id, changed.seq, 'task', changed.id, changed.version, $7,
+                changed_fields(to_jsonb(current.task), to_jsonb(changed)), to_jsonb(current.task), to_jsonb(changed),
+                $2, $8, changed.updated_at
+            from current, changed
+            returning after as "task: Json<Row>"
+            "#,
+            id,
+            actor.user_id,
+            self.even_deleted,
+            self.columns,
+            versions,
+            &unless as &[&str],
+            self.op,
+            actor.request_id,
+        )
+        .fetch_optional(&mut *db)
+        .await?;
+        if let Some(Json(row)) = row {
+            return Ok(row.into());
+        }
+        // Nothing was written; the lock still holds, so this is what the statement saw.
+        let task = find(db, actor, id)
+            .await?
+            .filter(|task| self.even_deleted || task.deleted_at.is_none())
+            .ok_or(Refusal::NotFound)?;
+        if versions.is_empty() || versions.contains(&task.version) {
+            return Ok(task);
+        }
+        Err(Refusal::VersionMismatch {
+            current_version: task.version,
+            current: json!(task),
+        }
+        .into())
+    }
+}
