@@ -258,18 +258,40 @@ fn body(document: &Value, value: &Value) -> anyhow::Result<Option<BodyRule>> {
     }))
 }
 
-/// A validator for `schema` that finds the document's components.
+/// A validator for `schema` and the components that it leads to.
 fn compile(document: &Value, schema: &Value) -> anyhow::Result<Validator> {
-    let mut root = schema.as_object().cloned().unwrap_or_default();
-    if let Some(reference) = root.remove("$ref") {
-        root = Map::from_iter([("allOf".to_owned(), json!([{ "$ref": reference }]))]);
-    }
-    root.insert("components".to_owned(), document["components"].clone());
+    let mut root = Map::from_iter([("allOf".to_owned(), json!([schema]))]);
+    let mut components = Map::new();
+    collect(document, schema, &mut components);
+    root.insert("components".to_owned(), json!({ "schemas": components }));
     jsonschema::options()
         .with_draft(jsonschema::Draft::Draft202012)
         .should_validate_formats(true)
         .build(&Value::Object(root))
         .map_err(|error| anyhow::anyhow!("a schema is broken: {error}"))
+}
+
+/// Adds the schemas that `value` refers to, directly or through others.
+fn collect(document: &Value, value: &Value, components: &mut Map<String, Value>) {
+    match value {
+        Value::Object(members) => {
+            let reference = members.get("$ref").and_then(Value::as_str);
+            if let Some(name) = reference.and_then(|r| r.strip_prefix("#/components/schemas/"))
+                && !components.contains_key(name)
+            {
+                let schema = &document["components"]["schemas"][name];
+                components.insert(name.to_owned(), schema.clone());
+                collect(document, schema, components);
+            }
+            members
+                .values()
+                .for_each(|member| collect(document, member, components));
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect(document, item, components)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
