@@ -18,7 +18,7 @@ use taskhub::{
 use taskhub_api::{
     Options, Parts,
     health::Draining,
-    server::{self, Stop},
+    server::{self, Times},
 };
 use tokio::{
     net::TcpListener,
@@ -60,9 +60,10 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     ));
     let listener = listen(settings.listen_address).await?;
     tracing::info!(address = %settings.listen_address, version = env!("CARGO_PKG_VERSION"), "serving");
-    let times = Stop {
+    let times = Times {
         drain: settings.drain,
         finish: settings.request_timeout,
+        ..Times::default()
     };
     server::serve(listener, app, draining, told_to_stop()?, times).await;
     scraped.abort();
@@ -173,16 +174,12 @@ async fn serve_metrics(listener: TcpListener, metrics: PrometheusHandle, db: PgP
         .data(metrics)
         .data(db)
         .map_to_response();
-    let times = Stop {
-        drain: Duration::ZERO,
-        finish: Duration::ZERO,
-    };
     server::serve(
         listener,
         app,
         Draining::default(),
         std::future::pending(),
-        times,
+        Times::default(),
     )
     .await;
 }

@@ -1,6 +1,8 @@
 //! The accept loop: an endpoint on hyper, with the deadlines and bounds that keep slow, greedy and
 //! malformed clients from harming the others, and a stop that fails nobody's request.
 
+mod patience;
+
 use std::{
     convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
 };
@@ -23,10 +25,7 @@ use tokio::{
 };
 
 use crate::health::Draining;
-
-/// Also bounds how long a connection may idle, so it must exceed the load balancer's idle timeout
-/// (60 s on an ALB); otherwise the balancer sends requests into a connection that is closing.
-const HEADER_PATIENCE: Duration = Duration::from_secs(75);
+use patience::Patient;
 
 /// Connections at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
@@ -34,13 +33,33 @@ const MAX_CONNECTIONS: usize = 4096;
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// How the service stops.
+/// How long the server waits for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Stop {
-    /// How long new connections are still taken while health checks already fail.
+pub struct Times {
+    /// For the head of a request to be complete: the first one from the connection's beginning, each
+    /// later one from its first byte.
+    pub head: Duration,
+    /// For the next request on a connection. Must exceed the load balancer's idle timeout (60 s on an
+    /// ALB); otherwise the balancer sends requests into a connection that is closing.
+    pub idle: Duration,
+    /// For the peer to take any more of an answer.
+    pub write: Duration,
+    /// For health checks to be noticed: new connections are still taken while they already fail.
     pub drain: Duration,
-    /// How long requests in flight may take after that.
+    /// For requests in flight after that.
     pub finish: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(30),
+            drain: Duration::ZERO,
+            finish: Duration::ZERO,
+        }
+    }
 }
 
 /// Serves `app` until `stop` is ready and the drain is over.
@@ -49,7 +68,7 @@ pub async fn serve(
     app: impl Endpoint<Output = Response> + 'static,
     draining: Draining,
     stop: impl Future<Output = ()>,
-    times: Stop,
+    times: Times,
 ) {
     let app: Arc<BoxEndpoint<'static, Response>> = Arc::new(app.boxed());
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -71,7 +90,9 @@ pub async fn serve(
             () = &mut end => break,
             (slot, accepted) = accepted => match (slot, accepted) {
                 (Ok(slot), Ok((stream, peer))) => {
-                    let connection = Connection { app: app.clone(), local: local.clone(), peer, draining: draining.clone() };
+                    let connection = Connection {
+                        app: app.clone(), local: local.clone(), peer, draining: draining.clone(), times,
+                    };
                     connection.spawn(stream, slot, &graceful);
                 }
                 // Out of file descriptors, most likely: give others time to close theirs.
@@ -94,17 +115,22 @@ struct Connection {
     local: LocalAddr,
     peer: SocketAddr,
     draining: Draining,
+    times: Times,
 }
 
 impl Connection {
     fn spawn(self, stream: TcpStream, slot: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
         let _ = stream.set_nodelay(true);
+        let (stream, turns) = Patient::new(stream, self.times.head, self.times.write);
         let service = service_fn(move |request: http::Request<Incoming>| {
+            turns.next();
+            let turns = turns.clone();
             let (app, draining) = (self.app.clone(), self.draining.clone());
             let (local, remote) = (self.local.clone(), RemoteAddr(self.peer.into()));
             async move {
                 let request = (request, local, remote, http::uri::Scheme::HTTP).into();
                 let mut response = app.get_response(request).await;
+                turns.next();
                 if draining.has_begun() {
                     response
                         .headers_mut()
@@ -115,7 +141,8 @@ impl Connection {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_PATIENCE)
+            // This begins when the request before is answered, so it bounds idling.
+            .header_read_timeout(self.times.idle)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEADER_BYTES)
             .serve_connection(TokioIo::new(stream), service);

@@ -4,6 +4,7 @@
 
 mod auth;
 mod changes;
+mod connections;
 mod docs;
 mod document;
 mod edge;

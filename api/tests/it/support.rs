@@ -15,7 +15,7 @@ use taskhub::{
 use taskhub_api::{
     Options, Parts,
     health::Draining,
-    server::{self, Stop},
+    server::{self, Times},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
@@ -91,9 +91,9 @@ impl Service {
             options,
         });
         let (stop, stopped) = oneshot::channel();
-        let times = Stop {
-            drain: Duration::ZERO,
+        let times = Times {
             finish: Duration::from_secs(5),
+            ..Times::default()
         };
         let wait = async {
             let _ = stopped.await;
