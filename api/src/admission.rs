@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, header};
+use percent_encoding::{percent_decode, percent_decode_str};
 use poem::Request;
 use serde_json::Value;
 use taskhub::Violation;
@@ -23,16 +24,9 @@ const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Everything is answered as JSON, so a client must take that.
 pub(crate) fn acceptable(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(accept) = text(headers, header::ACCEPT) else {
-        return Ok(());
-    };
-    let takes = |range: &str| {
-        let kind = range
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+    let ranges: Vec<_> = members(headers, header::ACCEPT).collect();
+    let takes = |range: &&str| {
+        let kind = without_parameters(range);
         [
             "*/*",
             "application/*",
@@ -41,7 +35,7 @@ pub(crate) fn acceptable(headers: &HeaderMap) -> Result<(), Problem> {
         ]
         .contains(&kind.as_str())
     };
-    if accept.trim().is_empty() || accept.split(',').any(takes) {
+    if ranges.is_empty() || ranges.iter().any(takes) {
         return Ok(());
     }
     Err(Problem::new(
@@ -55,6 +49,12 @@ pub(crate) fn parameters(
     path: &BTreeMap<String, String>,
     query: &str,
 ) -> Result<(), Problem> {
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err(Problem::new(
+            &problem::INVALID_PARAMETER,
+            "the query is not UTF-8",
+        ));
+    }
     let mut given: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         given
@@ -155,31 +155,48 @@ pub(crate) async fn body(rule: &BodyRule, request: &mut Request) -> Result<Value
     Ok(value)
 }
 
-/// Checks `Content-Type`. A merge patch (RFC 7396) is the JSON that PATCH takes anyway.
+/// Checks what says how to read the body: one `Content-Type`, in UTF-8, without compression. A merge
+/// patch (RFC 7396) is the JSON that PATCH takes anyway.
 fn media_type(rule: &BodyRule, headers: &mut HeaderMap, merge_patch: bool) -> Result<(), Problem> {
-    let sent = text(headers, header::CONTENT_TYPE).unwrap_or_default();
-    let sent = sent
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let unsupported = |detail: &str| Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail);
+    if members(headers, header::CONTENT_ENCODING)
+        .any(|coding| !coding.eq_ignore_ascii_case("identity"))
+    {
+        return Err(unsupported("send the body without a Content-Encoding"));
+    }
     let wanted = if rule.form {
         "application/x-www-form-urlencoded"
     } else {
         "application/json"
     };
-    if sent != wanted && !(merge_patch && sent == "application/merge-patch+json") {
-        return Err(Problem::new(
-            &problem::UNSUPPORTED_MEDIA_TYPE,
-            format!("send {wanted}"),
-        ));
+    let mut sent = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(Ok(sent)), None) = (sent.next().map(HeaderValue::to_str), sent.next()) else {
+        return Err(unsupported(&format!("send one Content-Type, {wanted}")));
+    };
+    let kind = without_parameters(sent);
+    if kind != wanted && !(merge_patch && kind == "application/merge-patch+json") {
+        return Err(unsupported(&format!("send {wanted}")));
+    }
+    let charset = sent.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("charset")
+            .then(|| value.trim().trim_matches('"'))
+    });
+    if charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        return Err(unsupported("send the body in UTF-8"));
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(wanted));
     Ok(())
 }
 
 fn form(bytes: &[u8]) -> Result<Value, Problem> {
+    if percent_decode(bytes).decode_utf8().is_err() {
+        return Err(Problem::new(
+            &problem::MALFORMED_BODY,
+            "the form is not UTF-8",
+        ));
+    }
     let mut fields = serde_json::Map::new();
     for (name, value) in url::form_urlencoded::parse(bytes) {
         if fields
@@ -197,24 +214,30 @@ fn form(bytes: &[u8]) -> Result<Value, Problem> {
 
 /// The versions of `If-Match`. Weak marks and compression suffixes that proxies add are taken off.
 pub(crate) fn versions(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else {
-        return Ok(Vec::new());
-    };
-    let value = value.to_str().unwrap_or_default().trim();
-    if value == "*" {
+    if !headers.contains_key(header::IF_MATCH) {
         return Ok(Vec::new());
     }
-    value
-        .split(',')
-        .map(|tag| version(tag.trim()))
-        .collect::<Option<_>>()
-        .ok_or_else(|| {
-            Problem::bad_header(
-                &problem::INVALID_HEADER,
-                "If-Match",
-                "must be an ETag of this service, or *",
-            )
-        })
+    let tags: Vec<_> = members(headers, header::IF_MATCH).collect();
+    if tags == ["*"] {
+        return Ok(Vec::new());
+    }
+    // A line that is not text must not pass for no condition.
+    let readable = headers
+        .get_all(header::IF_MATCH)
+        .iter()
+        .all(|line| line.to_str().is_ok());
+    let versions = tags
+        .into_iter()
+        .map(version)
+        .collect::<Option<Vec<_>>>()
+        .filter(|versions| readable && !versions.is_empty());
+    versions.ok_or_else(|| {
+        Problem::bad_header(
+            &problem::INVALID_HEADER,
+            "If-Match",
+            "must be an ETag of this service, or *",
+        )
+    })
 }
 
 /// The version that an entity tag of ours names.
@@ -224,7 +247,46 @@ pub(crate) fn version(tag: &str) -> Option<i64> {
     tag.strip_suffix("-gzip").unwrap_or(tag).parse().ok()
 }
 
+/// The value of `Idempotency-Key`. The draft's form is a quoted string; the raw one is what most
+/// clients send.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut lines = headers.get_all("idempotency-key").iter();
+    let Some(first) = lines.next() else {
+        return Ok(None);
+    };
+    let raw = first.to_str().unwrap_or_default();
+    let key = match raw.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').unwrap_or_default(),
+        None => raw,
+    };
+    let good = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if good && lines.next().is_none() {
+        return Ok(Some(key.to_owned()));
+    }
+    Err(Problem::bad_header(
+        &problem::INVALID_IDEMPOTENCY_KEY,
+        "Idempotency-Key",
+        "must be 1 to 255 visible ASCII characters, and stand once",
+    ))
+}
+
 /// A header's value, where it is text.
 pub(crate) fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The members of a header that is a list, over all its lines (RFC 9110, 5.6.1).
+fn members(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter();
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|member| !member.is_empty())
+}
+
+/// A media type or range by its name alone, in lower case.
+fn without_parameters(media: &str) -> String {
+    let name = media.split(';').next().unwrap_or_default();
+    name.trim().to_ascii_lowercase()
 }

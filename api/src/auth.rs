@@ -48,7 +48,7 @@ struct Login {
     username: String,
     password: Password,
     /// What the tokens shall allow, as names with spaces between; everything where it is left out.
-    #[oai(validator(max_length = 500))]
+    #[oai(validator(min_length = 1, max_length = 500))]
     scope: Option<String>,
 }
 

@@ -238,22 +238,9 @@ impl Gate {
         identity: Option<&Identity>,
         body: &Value,
     ) -> Result<Option<idempotency::Key>, Problem> {
-        let Some(value) = request.headers().get("idempotency-key") else {
+        let Some(key) = admission::idempotency_key(request.headers())? else {
             return Ok(None);
         };
-        let raw = value.to_str().unwrap_or_default();
-        // The draft's form is a quoted string; the raw one is what most clients send.
-        let key = raw
-            .strip_prefix('"')
-            .and_then(|raw| raw.strip_suffix('"'))
-            .unwrap_or(raw);
-        if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Problem::bad_header(
-                &problem::INVALID_IDEMPOTENCY_KEY,
-                "Idempotency-Key",
-                "must be 1 to 255 visible ASCII characters",
-            ));
-        }
         let principal = match identity {
             Some(identity) => format!("user:{}", identity.user_id),
             None => format!("name:{}", body["username"].as_str().unwrap_or_default()),
@@ -273,7 +260,7 @@ impl Gate {
         Ok(Some(idempotency::Key {
             principal,
             operation: operation.name(),
-            key: key.to_owned(),
+            key,
             fingerprint: self.keys.seal("request", &canonical),
             keep: self.idempotency,
         }))

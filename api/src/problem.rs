@@ -314,8 +314,10 @@ impl From<poem::Error> for Problem {
         };
         match error.status() {
             StatusCode::NOT_FOUND => Self::new(&NO_SUCH_ROUTE, "no route has this path"),
+            // Only the pages leave this to the framework, and all of them are there to be read.
             StatusCode::METHOD_NOT_ALLOWED => {
                 Self::new(&METHOD_NOT_ALLOWED, "this path has other methods")
+                    .header(header::ALLOW, "GET, HEAD")
             }
             StatusCode::UNAUTHORIZED => Self::new(&MISSING_CREDENTIALS, "no access token was sent"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(

@@ -24,10 +24,10 @@ pub fn violations(schema: &Validator, body: &Value) -> Vec<Violation> {
     for error in schema.iter_errors(body) {
         describe(&error, &mut found);
         if found.len() >= MAX_VIOLATIONS {
-            found.truncate(MAX_VIOLATIONS);
             break;
         }
     }
+    found.truncate(MAX_VIOLATIONS);
     found
 }
 
@@ -76,7 +76,11 @@ fn is_type(schema: &Value, name: &str) -> bool {
 }
 
 fn typed(schema: &Value, text: &str) -> Value {
-    let number = || text.parse::<i64>().map(Value::from).ok();
+    // Only the usual spelling of a number is one: neither `+5` nor `007`.
+    let number = || {
+        let number = text.parse::<i64>().ok()?;
+        (number.to_string() == text).then(|| number.into())
+    };
     let boolean = || text.parse::<bool>().map(Value::from).ok();
     let value = if is_type(schema, "integer") || is_type(schema, "number") {
         number()
@@ -143,28 +147,43 @@ fn describe(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
         Broken::Pattern { pattern } => ("invalid-format", format!("must match {pattern}")),
         Broken::MinLength { limit } => (
             "too-short",
-            format!("must have at least {limit} characters"),
+            format!("must have at least {}", count(*limit, "character")),
         ),
-        Broken::MaxLength { limit } => {
-            ("too-long", format!("must have at most {limit} characters"))
-        }
-        Broken::MinItems { limit } => ("too-few", format!("must have at least {limit} items")),
-        Broken::MaxItems { limit } => ("too-many", format!("must have at most {limit} items")),
+        Broken::MaxLength { limit } => (
+            "too-long",
+            format!("must have at most {}", count(*limit, "character")),
+        ),
+        Broken::MinItems { limit } => (
+            "too-few",
+            format!("must have at least {}", count(*limit, "item")),
+        ),
+        Broken::MaxItems { limit } => (
+            "too-many",
+            format!("must have at most {}", count(*limit, "item")),
+        ),
         Broken::UniqueItems => ("repeated", "must not repeat an item".to_owned()),
         Broken::Minimum { limit } => ("too-small", format!("must be at least {limit}")),
         Broken::Maximum { limit } => ("too-large", format!("must be at most {limit}")),
-        Broken::MinProperties { limit } => {
-            ("too-few", format!("must have at least {limit} fields"))
-        }
-        Broken::MaxProperties { limit } => {
-            ("too-many", format!("must have at most {limit} fields"))
-        }
+        Broken::MinProperties { limit } => (
+            "too-few",
+            format!("must have at least {}", count(*limit, "field")),
+        ),
+        Broken::MaxProperties { limit } => (
+            "too-many",
+            format!("must have at most {}", count(*limit, "field")),
+        ),
         other => (
             "invalid",
             format!("breaks the rule \"{}\"", other.keyword()),
         ),
     };
     found.push(violation(at, code, detail));
+}
+
+/// `1 item`, `2 items`.
+fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// The branch that the author meant: the only one whose type fits.

@@ -145,3 +145,13 @@ async fn an_unknown_page_is_a_problem_like_any_other() {
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
     }
 }
+
+#[tokio::test]
+async fn pages_say_that_they_are_only_for_reading() {
+    let service = Service::start().await;
+    for path in ["/docs", "/openapi.json", "/problems/internal"] {
+        let answer = service.post(path).send().await.unwrap();
+        assert_eq!(answer.headers()["allow"], "GET, HEAD", "{path}");
+        problem(answer, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed").await;
+    }
+}

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use taskhub::settings::RateLimit;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{PASSWORD, Service, problem, success};
+use crate::support::{PASSWORD, Service, answer, connect, problem, success};
 
 #[tokio::test]
 async fn an_unknown_path_is_told_from_a_missing_token() {
@@ -399,21 +396,4 @@ fn at_most(requests: u32) -> Option<RateLimit> {
         requests,
         period: Duration::from_secs(60),
     })
-}
-
-async fn connect(service: &Service) -> TcpStream {
-    TcpStream::connect(service.url.trim_start_matches("http://"))
-        .await
-        .unwrap()
-}
-
-/// What the server sends first, or nothing where it only closes.
-async fn answer(stream: &mut TcpStream) -> String {
-    let mut buffer = vec![0; 4096];
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer));
-    let length = read
-        .await
-        .expect("an answer within ten seconds")
-        .unwrap_or(0);
-    String::from_utf8_lossy(&buffer[..length]).into_owned()
 }

@@ -11,6 +11,7 @@ mod edge;
 mod faults;
 mod health;
 mod lists;
+mod malformed;
 mod me;
 mod oauth;
 mod process;

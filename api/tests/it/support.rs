@@ -17,7 +17,12 @@ use taskhub_api::{
     health::Draining,
     server::{self, Times},
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
 pub(crate) const JWT_SECRET: &str = "a secret that only the tests know, 32 bytes long";
@@ -236,4 +241,22 @@ pub(crate) async fn problem(answer: Response, status: StatusCode, code: &str) ->
     assert!(document["title"].is_string() && document["detail"].is_string());
     assert!(document["errors"].is_array());
     document
+}
+
+/// A connection of one's own, for what no client would send.
+pub(crate) async fn connect(service: &Service) -> TcpStream {
+    TcpStream::connect(service.url.trim_start_matches("http://"))
+        .await
+        .unwrap()
+}
+
+/// What the server sends first, or nothing where it only closes.
+pub(crate) async fn answer(stream: &mut TcpStream) -> String {
+    let mut buffer = vec![0; 4096];
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer));
+    let length = read
+        .await
+        .expect("an answer within ten seconds")
+        .unwrap_or(0);
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
