@@ -1,12 +1,14 @@
 //! The served document as the service's own rule: which paths and methods exist, who may call them,
 //! which parameters they know, and what their bodies look like.
 
+mod reading;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use http::Method;
 use jsonschema::Validator;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use taskhub::scopes::Scope;
 
 use crate::validation;
@@ -86,7 +88,7 @@ impl Contract {
             .map(|(template, item)| {
                 Ok(Path {
                     segments: segments(template),
-                    operations: operations(document, template, item)?,
+                    operations: reading::operations(document, template, item)?,
                 })
             })
             .collect::<anyhow::Result<_>>()?;
@@ -163,143 +165,82 @@ fn matches(segments: &[Segment], path: &str) -> Option<BTreeMap<String, String>>
     Some(parameters)
 }
 
-fn operations(
-    document: &Value,
-    template: &str,
-    item: &Value,
-) -> anyhow::Result<BTreeMap<String, Arc<Operation>>> {
-    let item = item.as_object().context("a path that is no object")?;
-    let methods = item.iter().filter_map(|(key, operation)| {
-        let method = Method::from_bytes(key.to_ascii_uppercase().as_bytes()).ok()?;
-        ["get", "put", "post", "patch", "delete"]
-            .contains(&key.as_str())
-            .then_some((method, operation))
-    });
-    methods
-        .map(|(method, value)| {
-            let name = format!("{method} {template}");
-            let operation = operation(document, template, method.clone(), value).context(name)?;
-            Ok((method.as_str().to_owned(), Arc::new(operation)))
-        })
-        .collect()
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-fn operation(
-    document: &Value,
-    template: &str,
-    method: Method,
-    value: &Value,
-) -> anyhow::Result<Operation> {
-    let none = Vec::new();
-    let listed = value["parameters"].as_array().unwrap_or(&none);
-    let listed: Vec<_> = listed
-        .iter()
-        .map(|parameter| resolve(document, parameter))
-        .collect();
-    let parameters = listed
-        .iter()
-        .filter(|parameter| parameter["in"] == "query" || parameter["in"] == "path")
-        .map(|parameter| self::parameter(document, parameter))
-        .collect::<anyhow::Result<_>>()?;
-    let secured = value["security"]
-        .as_array()
-        .is_some_and(|schemes| !schemes.is_empty());
-    let scopes = value["x-required-scopes"].as_array().unwrap_or(&none);
-    let scopes = scopes
-        .iter()
-        .map(|name| {
-            Scope::ALL
-                .into_iter()
-                .find(|scope| name == scope.name())
-                .context("an unknown scope")
-        })
-        .collect::<anyhow::Result<_>>()?;
-    Ok(Operation {
-        id: value["operationId"]
-            .as_str()
-            .context("no operationId")?
-            .to_owned(),
-        template: template.to_owned(),
-        method,
-        scopes: secured.then_some(scopes),
-        parameters,
-        body: body(document, &value["requestBody"])?,
-        conditional: listed
-            .iter()
-            .any(|parameter| parameter["name"] == "If-Match"),
-    })
-}
+    use super::*;
 
-fn parameter(document: &Value, value: &Value) -> anyhow::Result<Parameter> {
-    let name = value["name"]
-        .as_str()
-        .context("a parameter without a name")?;
-    let schema = resolve(document, &value["schema"]);
-    Ok(Parameter {
-        name: name.to_owned(),
-        in_path: value["in"] == "path",
-        required: value["required"] == true,
-        rule: validation::ParameterRule::new(schema.clone(), compile(document, schema)?),
-    })
-}
-
-fn body(document: &Value, value: &Value) -> anyhow::Result<Option<BodyRule>> {
-    let Some(content) = value["content"].as_object() else {
-        return Ok(None);
-    };
-    let form = content.get("application/x-www-form-urlencoded");
-    let Some(media) = form.or_else(|| content.get("application/json")) else {
-        bail!("a body that is neither JSON nor a form");
-    };
-    Ok(Some(BodyRule {
-        required: value["required"] == true,
-        form: form.is_some(),
-        schema: compile(document, &media["schema"])?,
-    }))
-}
-
-/// A validator for `schema` and the components that it leads to.
-fn compile(document: &Value, schema: &Value) -> anyhow::Result<Validator> {
-    let mut root = Map::from_iter([("allOf".to_owned(), json!([schema]))]);
-    let mut components = Map::new();
-    collect(document, schema, &mut components);
-    root.insert("components".to_owned(), json!({ "schemas": components }));
-    jsonschema::options()
-        .with_draft(jsonschema::Draft::Draft202012)
-        .should_validate_formats(true)
-        .build(&Value::Object(root))
-        .map_err(|error| anyhow::anyhow!("a schema is broken: {error}"))
-}
-
-/// Adds the schemas that `value` refers to, directly or through others.
-fn collect(document: &Value, value: &Value, components: &mut Map<String, Value>) {
-    match value {
-        Value::Object(members) => {
-            let reference = members.get("$ref").and_then(Value::as_str);
-            if let Some(name) = reference.and_then(|r| r.strip_prefix("#/components/schemas/"))
-                && !components.contains_key(name)
-            {
-                let schema = &document["components"]["schemas"][name];
-                components.insert(name.to_owned(), schema.clone());
-                collect(document, schema, components);
-            }
-            members
-                .values()
-                .for_each(|member| collect(document, member, components));
-        }
-        Value::Array(items) => items
-            .iter()
-            .for_each(|item| collect(document, item, components)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    fn contract() -> Contract {
+        let operation = |id: &str| json!({ "operationId": id });
+        let document = json!({ "paths": {
+            "/tasks": { "get": operation("list"), "post": operation("create") },
+            "/tasks/{id}": { "get": operation("get"), "delete": operation("delete") },
+            "/tasks/count": { "get": operation("count") },
+            "/tasks/{id}/complete": { "post": operation("complete") },
+        }});
+        Contract::new(&document).unwrap()
     }
-}
 
-fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
-    match value["$ref"]
-        .as_str()
-        .and_then(|reference| reference.strip_prefix('#'))
-    {
-        Some(pointer) => document.pointer(pointer).unwrap_or(value),
-        None => value,
+    fn found(method: Method, path: &str) -> String {
+        match contract().find(&method, path) {
+            Found::Operation(operation, parameters) => format!("{} {parameters:?}", operation.id),
+            Found::OtherMethods(allow) => allow,
+            Found::Nothing => String::new(),
+        }
+    }
+
+    #[test]
+    fn a_path_leads_to_its_operation() {
+        assert_eq!(found(Method::GET, "/tasks"), "list {}");
+        assert_eq!(found(Method::GET, "/tasks/7"), r#"get {"id": "7"}"#);
+        let complete = found(Method::POST, "/tasks/7/complete");
+        assert_eq!(complete, r#"complete {"id": "7"}"#);
+    }
+
+    #[test]
+    fn a_fixed_segment_beats_a_parameter() {
+        assert_eq!(found(Method::GET, "/tasks/count"), "count {}");
+        // Also where only the parameter's path has the method: `count` is no task's id.
+        assert_eq!(found(Method::DELETE, "/tasks/count"), "GET, HEAD, OPTIONS");
+    }
+
+    #[test]
+    fn another_method_learns_which_there_are() {
+        let allow = "GET, POST, HEAD, OPTIONS";
+        assert_eq!(found(Method::PATCH, "/tasks"), allow);
+        assert_eq!(found(Method::GET, "/tasks/7/complete"), "POST, OPTIONS");
+    }
+
+    #[test]
+    fn what_only_resembles_a_path_leads_nowhere() {
+        for path in [
+            "",
+            "/",
+            "/tasks/",
+            "//tasks",
+            "/TASKS",
+            "/tasks//complete",
+            "/tasks/7/8",
+        ] {
+            assert_eq!(found(Method::GET, path), "", "{path}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_says_too_little_is_refused() {
+        let document = |operation: Value| json!({ "paths": { "/x": { "post": operation } } });
+        let nameless = document(json!({}));
+        let unknown_scope = json!({ "operationId": "x", "x-required-scopes": ["cakes:read"] });
+        let odd_body =
+            json!({ "operationId": "x", "requestBody": { "content": { "text/plain": {} } } });
+        for document in [
+            json!({}),
+            nameless,
+            document(unknown_scope),
+            document(odd_body),
+        ] {
+            assert!(Contract::new(&document).is_err(), "{document}");
+        }
     }
 }

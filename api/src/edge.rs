@@ -1,36 +1,32 @@
 //! What every response has, whoever made it: a request id, security and rate-limit headers, a log
 //! line and a count. Failures become problem documents here, panics and missed deadlines included.
 
+pub mod cors;
+mod headers;
+mod unchanged;
+
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
-    admission,
     gate::{Answer, Arrival, Gate},
-    limits::{Limits, Policy, Verdict},
+    limits::Limits,
     problem::{self, Problem},
 };
+use cors::Origins;
 
 /// The longest address, in bytes.
 const MAX_URI: usize = 8 * 1024;
-
-/// Browsers may read these (CORS).
-const EXPOSED: &str = "ETag, Location, Link, RateLimit, RateLimit-Policy, X-RateLimit-Limit, \
-    X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, X-Request-Id, Idempotency-Replayed";
-
-/// Browsers may send these (CORS).
-const SENDABLE: &str =
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id";
 
 /// The whole service as one endpoint.
 pub struct Edge {
@@ -39,8 +35,7 @@ pub struct Edge {
     pub pages: BoxEndpoint<'static, Response>,
     pub limits: Arc<Limits>,
     pub public_url: String,
-    /// Exact origins; none by default.
-    pub cors_origins: Vec<String>,
+    pub origins: Origins,
     /// How many proxies stand before this process, each adding one entry to `X-Forwarded-For`.
     pub trusted_proxies: usize,
     /// After this the client gets 503 and the work is dropped.
@@ -57,7 +52,7 @@ impl Endpoint for Edge {
             address: self.client(&request),
         };
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let headers = request.headers().clone();
+        let sent = request.headers().clone();
         let span = tracing::info_span!(
             "request",
             request_id = arrival.request_id,
@@ -76,8 +71,17 @@ impl Endpoint for Edge {
                     uri.path(),
                 ),
             };
-            not_modified(&method, &headers, &mut response);
-            self.announce(answer.verdict, &arrival, &headers, &uri, &mut response);
+            unchanged::not_modified(&method, &sent, &mut response);
+            let headers = response.headers_mut();
+            headers::set(headers, "x-request-id", &arrival.request_id);
+            headers::security(headers, &self.public_url);
+            if let Some(verdict) = answer.verdict {
+                headers::rate_limits(headers, &self.limits, verdict);
+            }
+            self.origins.admit(&sent, headers);
+            if uri.path().starts_with("/v1/") {
+                headers.append(header::VARY, HeaderValue::from_static("Authorization"));
+            }
             count(answer.operation.take(), &method, response.status(), started);
             Ok(response)
         }
@@ -97,7 +101,7 @@ impl Edge {
         if request.uri().to_string().len() > MAX_URI {
             return Problem::new(&problem::URI_TOO_LONG, "an address has at most 8 KiB").into();
         }
-        if let Some(response) = self.preflight(&request) {
+        if let Some(response) = self.origins.preflight(&request) {
             return Answer {
                 result: Ok(response),
                 operation: None,
@@ -133,10 +137,7 @@ impl Edge {
 
     /// The client's address: the entry that the outermost trusted proxy wrote.
     fn client(&self, request: &Request) -> IpAddr {
-        let peer = request
-            .remote_addr()
-            .as_socket_addr()
-            .map(std::net::SocketAddr::ip);
+        let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
         let forwarded = || {
             let position = self.trusted_proxies.checked_sub(1)?;
             let values = request.headers().get_all("x-forwarded-for").iter();
@@ -144,91 +145,14 @@ impl Edge {
                 .filter_map(|value| value.to_str().ok())
                 .flat_map(|value| value.split(','))
                 .collect();
-            entries.iter().rev().nth(position)?.trim().parse().ok()
+            let entry = entries.iter().rev().nth(position)?.trim();
+            // Some proxies add the port.
+            let with_port = || entry.parse().ok().map(|address: SocketAddr| address.ip());
+            entry.parse().ok().or_else(with_port)
         };
         forwarded()
             .or(peer)
             .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-    }
-
-    fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let origin = headers.get(header::ORIGIN)?;
-        let known = self
-            .cors_origins
-            .iter()
-            .any(|known| known.as_bytes() == origin.as_bytes());
-        known.then(|| origin.clone())
-    }
-
-    /// The answer to a browser that asks before it calls from another origin.
-    fn preflight(&self, request: &Request) -> Option<Response> {
-        let headers = request.headers();
-        let asks = request.method() == Method::OPTIONS
-            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if !asks || self.allowed_origin(headers).is_none() {
-            return None;
-        }
-        Some(
-            Response::builder()
-                .status(StatusCode::NO_CONTENT)
-                .header(
-                    header::ACCESS_CONTROL_ALLOW_METHODS,
-                    "GET, HEAD, POST, PUT, PATCH, DELETE",
-                )
-                .header(header::ACCESS_CONTROL_ALLOW_HEADERS, SENDABLE)
-                .header(header::ACCESS_CONTROL_MAX_AGE, "3600")
-                .finish(),
-        )
-    }
-
-    fn announce(
-        &self,
-        verdict: Option<Verdict>,
-        arrival: &Arrival,
-        request: &HeaderMap,
-        uri: &Uri,
-        response: &mut Response,
-    ) {
-        let headers = response.headers_mut();
-        set(headers, "x-request-id", &arrival.request_id);
-        if let Some(verdict) = verdict {
-            rate_limits(headers, &self.limits, verdict);
-        }
-        if !self.cors_origins.is_empty() {
-            headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        }
-        if let Some(origin) = self.allowed_origin(request) {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(
-                header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static(EXPOSED),
-            );
-        }
-        let defaults = [
-            ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
-            ("cross-origin-resource-policy", "same-origin"),
-            (
-                "content-security-policy",
-                "default-src 'none'; frame-ancestors 'none'; sandbox",
-            ),
-            ("cache-control", "no-store"),
-        ];
-        for (name, value) in defaults {
-            if !headers.contains_key(name) {
-                set(headers, name, value);
-            }
-        }
-        if self.public_url.starts_with("https://") {
-            set(
-                headers,
-                "strict-transport-security",
-                "max-age=63072000; includeSubDomains",
-            );
-        }
-        if uri.path().starts_with("/v1/") && !headers.contains_key(header::VARY) {
-            headers.append(header::VARY, HeaderValue::from_static("Authorization"));
-        }
     }
 }
 
@@ -252,81 +176,6 @@ fn request_id(headers: &HeaderMap) -> String {
         (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
     })
     .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
-}
-
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
-}
-
-fn rate_limits(headers: &mut HeaderMap, limits: &Limits, verdict: Verdict) {
-    let policies: Vec<_> = [Policy::Read, Policy::Write]
-        .into_iter()
-        .filter_map(|policy| Some((policy, limits.rate(policy)?)))
-        .map(|(policy, rate)| {
-            format!(
-                "\"{}\";q={};w={}",
-                policy.name(),
-                rate.requests,
-                rate.period.as_secs()
-            )
-        })
-        .collect();
-    let reset = verdict.reset.as_secs_f64().ceil() as u64;
-    set(headers, "ratelimit-policy", &policies.join(", "));
-    set(
-        headers,
-        "ratelimit",
-        &format!(
-            "\"{}\";r={};t={reset}",
-            verdict.policy.name(),
-            verdict.remaining
-        ),
-    );
-    set(
-        headers,
-        "x-ratelimit-limit",
-        &verdict.rate.requests.to_string(),
-    );
-    set(
-        headers,
-        "x-ratelimit-remaining",
-        &verdict.remaining.to_string(),
-    );
-    set(headers, "x-ratelimit-reset", &reset.to_string());
-}
-
-/// Answers 304 where the client holds the present version (RFC 9110, 13.1.2).
-fn not_modified(method: &Method, request: &HeaderMap, response: &mut Response) {
-    if !matches!(*method, Method::GET | Method::HEAD) || response.status() != StatusCode::OK {
-        return;
-    }
-    let Some(current) = response
-        .headers()
-        .get(header::ETAG)
-        .and_then(|tag| tag.to_str().ok())
-    else {
-        return;
-    };
-    let Some(known) = request
-        .get(header::IF_NONE_MATCH)
-        .and_then(|tags| tags.to_str().ok())
-    else {
-        return;
-    };
-    let same = |tag: &str| {
-        let tag = tag.trim();
-        tag == "*"
-            || tag.trim_start_matches("W/") == current
-            || (admission::version(tag).is_some()
-                && admission::version(tag) == admission::version(current))
-    };
-    if known.split(',').any(same) {
-        response.set_status(StatusCode::NOT_MODIFIED);
-        response.take_body();
-        response.headers_mut().remove(header::CONTENT_TYPE);
-    }
 }
 
 /// One line in the log and one count for each request.

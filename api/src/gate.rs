@@ -102,7 +102,7 @@ impl Gate {
             .limit(operation, identity.as_ref(), arrival.address)
             .await;
         let result = match verdict {
-            Some(verdict) if !verdict.allowed => Err(Problem::from(verdict).into()),
+            Some(verdict) if !verdict.taken.allowed => Err(Problem::from(verdict).into()),
             Some(_) | None => {
                 match self
                     .admit(operation, path, &mut request, identity.as_ref(), arrival)
@@ -281,6 +281,6 @@ impl From<Verdict> for Problem {
             format!("at most {quota} requests in {window} s"),
         )
         .member("policy", verdict.policy.name())
-        .retry_after(verdict.retry_after)
+        .retry_after(verdict.taken.retry_after)
     }
 }

@@ -32,7 +32,13 @@ use redis::aio::ConnectionManager;
 use sqlx::PgPool;
 use taskhub::{passwords::Hasher, queue::Doorbell, settings::RateLimits, tokens};
 
-use crate::{contract::Contract, edge::Edge, gate::Gate, health::Draining, limits::Limits};
+use crate::{
+    contract::Contract,
+    edge::{Edge, cors::Origins},
+    gate::Gate,
+    health::Draining,
+    limits::Limits,
+};
 
 /// What the service is made of. Only `main.rs` and the tests build these.
 pub struct Parts {
@@ -131,7 +137,7 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
         pages: docs::routes(&document).map_to_response().boxed(),
         limits,
         public_url: options.public_url,
-        cors_origins: options.cors_origins,
+        origins: Origins(options.cors_origins),
         trusted_proxies: options.trusted_proxies,
         deadline: options.deadline,
     })

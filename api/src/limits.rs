@@ -3,18 +3,18 @@
 //! Without Redis, people who are signed in pass, and what a stranger can call falls back to buckets
 //! of this process, so that passwords cannot be guessed faster while Redis is away.
 
+mod local;
+
 use std::{
-    collections::HashMap,
     net::IpAddr,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use redis::{Script, aio::ConnectionManager};
 use taskhub::settings::{RateLimit, RateLimits};
+
+use local::Buckets;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,11 +33,17 @@ pub enum Fallback {
     ThisProcess,
 }
 
-/// The state of one bucket after a request took from it, or could not.
+/// What became of one request, and by which rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Verdict {
     pub policy: Policy,
     pub rate: RateLimit,
+    pub taken: Taken,
+}
+
+/// The state of one bucket after a request took from it, or could not.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
     pub allowed: bool,
     pub remaining: u32,
     /// Until the bucket is full again.
@@ -63,9 +69,6 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// After a failure Redis is left alone for this long, so that a hanging one costs little.
 const PAUSE_MILLIS: u64 = 1000;
-
-/// How many buckets this process keeps at most while Redis is away.
-const MAX_LOCAL: usize = 100_000;
 
 /// How long an address counts as known to an account after signing in from it.
 const KNOWN_SECONDS: u64 = 30 * 24 * 3600;
@@ -93,7 +96,8 @@ pub struct Limits {
     /// Before every key, so that tests do not meet.
     prefix: String,
     take: Script,
-    local: Mutex<HashMap<String, (f64, Instant)>>,
+    /// Of this process, for while Redis is away.
+    local: Buckets,
     started: Instant,
     /// Milliseconds after `started` before which Redis is not asked.
     paused_until: AtomicU64,
@@ -114,7 +118,7 @@ impl Limits {
             rates,
             prefix: prefix.into(),
             take: Script::new(TAKE),
-            local: Mutex::default(),
+            local: Buckets::default(),
             started: Instant::now(),
             paused_until: AtomicU64::new(0),
         }
@@ -141,36 +145,25 @@ impl Limits {
             call.arg(rate.requests).arg(window);
             call.invoke_async::<(u8, u32, u64, u64)>(&mut redis).await
         });
-        let verdict = |allowed, remaining, reset, retry_after| Verdict {
+        let taken = match (answer.await, fallback) {
+            (Some((taken, left, reset, next)), _) => Taken {
+                allowed: taken == 1,
+                remaining: left,
+                reset: Duration::from_millis(reset),
+                retry_after: Duration::from_millis(next),
+            },
+            (None, Fallback::Pass) => Taken {
+                allowed: true,
+                remaining: rate.requests,
+                reset: Duration::ZERO,
+                retry_after: Duration::ZERO,
+            },
+            (None, Fallback::ThisProcess) => self.local.take(key, rate, Instant::now()),
+        };
+        Some(Verdict {
             policy,
             rate,
-            allowed,
-            remaining,
-            reset,
-            retry_after,
-        };
-        Some(match (answer.await, fallback) {
-            (Some((taken, left, reset, next)), _) => verdict(
-                taken == 1,
-                left,
-                Duration::from_millis(reset),
-                Duration::from_millis(next),
-            ),
-            (None, Fallback::Pass) => verdict(true, rate.requests, Duration::ZERO, Duration::ZERO),
-            (None, Fallback::ThisProcess) => {
-                let (allowed, tokens) = self.take_locally(key, rate);
-                let per_token = rate.period.div_f64(f64::from(rate.requests));
-                verdict(
-                    allowed,
-                    tokens as u32,
-                    per_token.mul_f64(f64::from(rate.requests) - tokens),
-                    if allowed {
-                        Duration::ZERO
-                    } else {
-                        per_token.mul_f64(1.0 - tokens)
-                    },
-                )
-            }
+            taken,
         })
     }
 
@@ -196,7 +189,7 @@ impl Limits {
     pub async fn login_succeeded(&self, account: &str, address: IpAddr) {
         let who = self.login_bucket(account, address).await;
         let bucket = format!("{}limit:{}:{who}", self.prefix, Policy::LoginAccount.name());
-        self.forget_locally(&bucket);
+        self.local.forget(&bucket);
         self.ask(async |mut redis| {
             redis::pipe()
                 .del(bucket)
@@ -262,35 +255,11 @@ impl Limits {
             }
         }
     }
-
-    fn take_locally(&self, key: String, rate: RateLimit) -> (bool, f64) {
-        let quota = f64::from(rate.requests);
-        let mut buckets = self.local.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MAX_LOCAL {
-            buckets.retain(|_, (_, at)| at.elapsed() < rate.period);
-        }
-        let (tokens, at) = buckets.entry(key).or_insert((quota, Instant::now()));
-        let refilled = at.elapsed().as_secs_f64() / rate.period.as_secs_f64() * quota;
-        *at = Instant::now();
-        *tokens = (*tokens + refilled).min(quota);
-        let allowed = *tokens >= 1.0;
-        if allowed {
-            *tokens -= 1.0;
-        }
-        (allowed, *tokens)
-    }
-
-    fn forget_locally(&self, key: &str) {
-        self.local
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
-    }
 }
 
 fn refuse(verdict: Option<Verdict>) -> Result<(), Verdict> {
     match verdict {
-        Some(verdict) if !verdict.allowed => Err(verdict),
+        Some(verdict) if !verdict.taken.allowed => Err(verdict),
         Some(_) | None => Ok(()),
     }
 }
@@ -303,5 +272,19 @@ pub fn group(address: IpAddr) -> String {
             let [a, b, c, d, ..] = address.segments();
             format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_customer_with_a_whole_network_is_one() {
+        let group = |address: &str| group(address.parse().unwrap());
+        assert_eq!(group("192.0.2.7"), "192.0.2.7");
+        assert_eq!(group("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(group("2001:db8:1:2::1"), group("2001:db8:1:2:ffff::9"));
+        assert_ne!(group("2001:db8:1:2::1"), group("2001:db8:1:3::1"));
     }
 }

@@ -1,5 +1,8 @@
 //! All broken rules of an input at once, in words that never repeat the input.
 
+#[cfg(test)]
+mod tests;
+
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind as Broken};
 use serde_json::Value;
 use taskhub::Violation;

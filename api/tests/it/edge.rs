@@ -389,6 +389,14 @@ async fn the_clients_address_comes_from_trusted_proxies_only() {
         from(&behind_one, "198.51.100.9, 192.0.2.2").await,
         StatusCode::OK
     );
+    assert_eq!(
+        from(&behind_one, "192.0.2.2:50123").await,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    assert_eq!(
+        from(&behind_one, "[2001:db8::1]:50123").await,
+        StatusCode::OK
+    );
 }
 
 fn at_most(requests: u32) -> Option<RateLimit> {
