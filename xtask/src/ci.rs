@@ -37,6 +37,12 @@ pub(crate) fn run(_: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> 
         anyhow::ensure!(is_up_to_date(&checkout, signals)?, "{name} is stale");
     }
     check("clippy", clippy(&checkout), signals)?;
+    // Also what only other systems need: cargo-deny looks at all of it, without the network.
+    check(
+        "dependencies fetched",
+        cargo_with(&["fetch", "--locked"]),
+        signals,
+    )?;
     check(
         "licences, bans and sources",
         deny::command(&checkout, signals)?,
