@@ -70,7 +70,7 @@ async fn migrate() -> anyhow::Result<()> {
     let settings = Migration::read(&source).map_err(Failure::from)?;
     telemetry::install(settings.log);
     let options = database::connect_options(&settings.database_url, "taskhub-migrate")?;
-    let applied = database::migrate(&options)
+    let applied = database::migrate(&options, settings.service_database_url.as_ref())
         .await
         .context("the migration failed")?;
     tracing::info!(?applied, "the schema is up to date");

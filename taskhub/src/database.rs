@@ -1,5 +1,7 @@
 //! PostgreSQL: the pool, the embedded migrations, and whether a schema is the one this program knows.
 
+mod service_role;
+
 use std::{str::FromStr, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -43,13 +45,18 @@ pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Brings the schema up to date and gives the versions that were applied. Two at once: one works,
-/// the other waits for its advisory lock and finds nothing to do.
+/// Brings the schema up to date and gives the versions that were applied. `service`, if given, is the
+/// URL that the services sign in with: its role is made, or given that password, with the right to read
+/// and write rows and no other. Two at once: one works, the other waits for its advisory lock and finds
+/// nothing to do.
 ///
 /// # Errors
-/// Where the database cannot be reached, a migration fails (its name is in the message), or the
-/// database holds a migration that this program does not know.
-pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<Vec<i64>> {
+/// Where the database cannot be reached, a migration fails (its name is in the message), the
+/// database holds a migration that this program does not know, or the role cannot be made.
+pub async fn migrate(
+    options: &PgConnectOptions,
+    service: Option<&SecretString>,
+) -> anyhow::Result<Vec<i64>> {
     // A migration may take longer than a request may.
     let options = options
         .clone()
@@ -61,6 +68,9 @@ pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<Vec<i64>> {
     // The lock is held already, so that `before` is what this run found.
     migrator.set_locking(false);
     migrator.run(&mut db).await?;
+    if let Some(service) = service {
+        service_role::grant(&mut db, service).await?;
+    }
     db.unlock().await?;
     db.close().await?;
     Ok(MIGRATIONS

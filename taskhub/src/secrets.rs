@@ -8,6 +8,8 @@
 //!   certificate is verified;
 //! - for ElastiCache: `{"host", "port", "auth_token"}`, perhaps with `username`, which becomes
 //!   `REDIS_BROKER` with TLS.
+//!
+//! An entry `NAME=secret` names the variable that a secret of the last two shapes becomes instead.
 
 use std::{collections::BTreeMap, error::Error, fmt, iter, time::Duration};
 
@@ -35,7 +37,7 @@ pub struct Failures(pub Vec<Failure>);
 
 #[derive(Debug)]
 pub struct Failure {
-    /// The secret's name or ARN.
+    /// The entry of `TASKHUB_SECRETS`: the secret's name or ARN, perhaps behind `NAME=`.
     pub secret: String,
     pub reason: Reason,
 }
@@ -91,13 +93,13 @@ pub fn loader() -> ConfigLoader {
         .retry_config(retries)
 }
 
-/// Reads all secrets at the same time and gives the variables they hold.
+/// Reads the secrets of all `entries` at the same time and gives the variables they hold.
 ///
 /// # Errors
 /// Every secret that could not be read within `deadline` or has none of the shapes above; also where
 /// two of them hold the same variable.
 pub async fn read(
-    names: &[String],
+    entries: &[String],
     loader: ConfigLoader,
     deadline: Duration,
 ) -> Result<Vec<(String, SecretString)>, Failures> {
@@ -108,31 +110,31 @@ pub async fn read(
     };
     let Ok(config) = timeout_at(end, loader.load()).await else {
         return Err(Failures(
-            names
+            entries
                 .iter()
-                .map(|name| failure(name, Reason::Slow))
+                .map(|entry| failure(entry, Reason::Slow))
                 .collect(),
         ));
     };
     let client = Client::new(&config);
-    let texts = names.iter().map(|name| async {
-        timeout_at(end, text(&client, name))
+    let texts = entries.iter().map(|entry| async {
+        timeout_at(end, text(&client, parts(entry).1))
             .await
             .unwrap_or(Err(Reason::Slow))
     });
     let mut failures = Vec::new();
     let mut found = BTreeMap::new();
-    for (name, text) in names.iter().zip(join_all(texts).await) {
-        match text.and_then(|text| variables(&text)) {
+    for (entry, text) in entries.iter().zip(join_all(texts).await) {
+        match text.and_then(|text| variables(&text, parts(entry).0)) {
             Ok(variables) => {
                 for (variable, value) in variables {
                     if found.insert(variable.clone(), value).is_some() {
                         let detail = format!("{variable} is in another secret as well");
-                        failures.push(failure(name, Reason::Malformed(detail)));
+                        failures.push(failure(entry, Reason::Malformed(detail)));
                     }
                 }
             }
-            Err(reason) => failures.push(failure(name, reason)),
+            Err(reason) => failures.push(failure(entry, reason)),
         }
     }
     if failures.is_empty() {
@@ -140,6 +142,17 @@ pub async fn read(
     } else {
         Err(Failures(failures))
     }
+}
+
+/// The variable that an entry names, and the secret. A secret's own name may hold the sign too.
+fn parts(entry: &str) -> (Option<&'static str>, &str) {
+    entry
+        .split_once('=')
+        .and_then(|(name, secret)| {
+            let variable = VARIABLES.iter().find(|variable| variable.name == name)?;
+            Some((Some(variable.name), secret))
+        })
+        .unwrap_or((None, entry))
 }
 
 async fn text(client: &Client, name: &str) -> Result<String, Reason> {
@@ -190,8 +203,8 @@ fn reason(error: &SdkError<GetSecretValueError>) -> Reason {
     }
 }
 
-/// The variables that a secret's text holds.
-fn variables(text: &str) -> Result<Vec<(String, SecretString)>, Reason> {
+/// The variables that a secret's text holds; a server's address becomes `named`, where that is given.
+fn variables(text: &str, named: Option<&str>) -> Result<Vec<(String, SecretString)>, Reason> {
     // The parser's message would show a piece of the text.
     let Ok(Value::Object(object)) = serde_json::from_str(text) else {
         return Err(Reason::Malformed("it is not a JSON object".to_owned()));
@@ -200,10 +213,17 @@ fn variables(text: &str) -> Result<Vec<(String, SecretString)>, Reason> {
         && object.contains_key("username")
         && object.contains_key("password")
     {
-        return Ok(vec![("DATABASE_URL".to_owned(), database_url(&object)?)]);
+        let name = named.unwrap_or("DATABASE_URL");
+        return Ok(vec![(name.to_owned(), database_url(&object)?)]);
     }
     if object.contains_key("host") && object.contains_key("auth_token") {
-        return Ok(vec![("REDIS_BROKER".to_owned(), redis_broker(&object)?)]);
+        let name = named.unwrap_or("REDIS_BROKER");
+        return Ok(vec![(name.to_owned(), redis_broker(&object)?)]);
+    }
+    if named.is_some() {
+        return Err(Reason::Malformed(
+            "it holds neither a database nor a Redis".to_owned(),
+        ));
     }
     let variables: Vec<(String, SecretString)> = VARIABLES
         .iter()

@@ -180,7 +180,10 @@ impl Worker {
 #[derive(Debug)]
 pub struct Migration {
     pub environment: Environment,
+    /// As the owner of the tables.
     pub database_url: SecretString,
+    /// As the services sign in, where that is another role.
+    pub service_database_url: Option<SecretString>,
     pub log: Log,
 }
 
@@ -192,6 +195,7 @@ impl Migration {
         let settings = Self {
             environment: reader.environment(),
             database_url: reader.database_url(),
+            service_database_url: reader.service_database_url(),
             log: reader.log(),
         };
         reader.finish(settings)

@@ -147,7 +147,7 @@ async fn template(maintenance: &str) -> String {
         execute(maintenance, &format!("create database {draft}")).await;
         let url = with_database(maintenance, &draft);
         let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
-        database::migrate(&options)
+        database::migrate(&options, None)
             .await
             .expect("a migrated template");
         execute(

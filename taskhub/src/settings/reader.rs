@@ -111,33 +111,33 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn database_url(&mut self) -> SecretString {
-        self.secret_url("DATABASE_URL", |url, deployed| {
-            if !matches!(url.scheme(), "postgres" | "postgresql") {
-                return Err("does not begin with postgres://");
+        self.secret_url("DATABASE_URL", postgres)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn service_database_url(&mut self) -> Option<SecretString> {
+        self.secret_url("SERVICE_DATABASE_URL", |url, deployed| {
+            if url.username().is_empty() || url.password().is_none() {
+                return Err("does not name a role and its password");
             }
-            let verified = url.query_pairs().any(|(key, value)| {
-                matches!(&*key, "sslmode" | "ssl-mode") && value == "verify-full"
-            });
-            if deployed && !verified {
-                return Err("lacks sslmode=verify-full, without which the server's certificate is not checked");
-            }
-            Ok(())
+            postgres(url, deployed)
         })
     }
 
     pub(super) fn redis_broker(&mut self) -> SecretString {
-        self.secret_url("REDIS_BROKER", |url, deployed| match url.scheme() {
+        let url = self.secret_url("REDIS_BROKER", |url, deployed| match url.scheme() {
             "rediss" => Ok(()),
             "redis" if deployed => {
                 Err("does not begin with rediss://, without which nothing is encrypted")
             }
             "redis" => Ok(()),
             _ => Err("does not begin with redis:// or rediss://"),
-        })
+        });
+        url.unwrap_or_default()
     }
 
     pub(super) fn mail_url(&mut self) -> SecretString {
-        self.secret_url("MAIL_URL", |url, deployed| match url.scheme() {
+        let url = self.secret_url("MAIL_URL", |url, deployed| match url.scheme() {
             "smtp" | "smtps" if url.has_host() => Ok(()),
             "smtp" | "smtps" => Err("names no host"),
             "file" if deployed => {
@@ -145,7 +145,8 @@ impl<'a> Reader<'a> {
             }
             "file" => Ok(()),
             _ => Err("does not begin with smtps://, smtp:// or file:///"),
-        })
+        });
+        url.unwrap_or_default()
     }
 
     /// [`None`] where it is not set and need not be.
@@ -311,16 +312,15 @@ impl<'a> Reader<'a> {
         &mut self,
         name: &'static str,
         check: impl FnOnce(&Url, bool) -> Result<(), &'static str>,
-    ) -> SecretString {
+    ) -> Option<SecretString> {
         let deployed = self.environment.is_deployed();
-        let url = self.parse(name, |text| {
+        self.parse(name, |text| {
             let url = Url::parse(text).map_err(
                 |_| "is not a URL; reserved characters in a password are percent-encoded",
             )?;
             check(&url, deployed)?;
             Ok(SecretString::from(text))
-        });
-        url.unwrap_or_default()
+        })
     }
 
     /// The value of `name`, or of its default; notes what is wrong. [`None`] also where it is off.
@@ -356,6 +356,21 @@ impl<'a> Reader<'a> {
 }
 
 /// `300/1m`: a number above nought, a slash, a period in seconds, minutes or hours.
+fn postgres(url: &Url, deployed: bool) -> Result<(), &'static str> {
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err("does not begin with postgres://");
+    }
+    let verified = url
+        .query_pairs()
+        .any(|(key, value)| matches!(&*key, "sslmode" | "ssl-mode") && value == "verify-full");
+    if deployed && !verified {
+        return Err(
+            "lacks sslmode=verify-full, without which the server's certificate is not checked",
+        );
+    }
+    Ok(())
+}
+
 fn parse_rate_limit(text: &str) -> Option<RateLimit> {
     let (requests, period) = text.split_once('/')?;
     let (number, unit) = period.split_at_checked(period.len().checked_sub(1)?)?;

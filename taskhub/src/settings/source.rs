@@ -20,9 +20,9 @@ impl Source {
     /// Where `.env` cannot be parsed, a variable is not UTF-8, or a secret cannot be read.
     pub async fn load() -> Result<Self, Failure> {
         let mut source = Self::local()?;
-        let names = source.secret_names();
-        if !names.is_empty() {
-            let secrets = secrets::read(&names, secrets::loader(), secrets::DEADLINE).await?;
+        let entries = source.secret_entries();
+        if !entries.is_empty() {
+            let secrets = secrets::read(&entries, secrets::loader(), secrets::DEADLINE).await?;
             source.lay_under(secrets);
         }
         Ok(source)
@@ -60,15 +60,15 @@ impl Source {
         self.values.get(name)
     }
 
-    /// The secrets that `TASKHUB_SECRETS` names.
-    fn secret_names(&self) -> Vec<String> {
-        let names = self
+    /// What `TASKHUB_SECRETS` lists.
+    fn secret_entries(&self) -> Vec<String> {
+        let entries = self
             .get("TASKHUB_SECRETS")
-            .map_or("", |names| names.expose_secret());
-        names
+            .map_or("", |entries| entries.expose_secret());
+        entries
             .split(',')
             .map(str::trim)
-            .filter(|name| !name.is_empty())
+            .filter(|entry| !entry.is_empty())
             .map(str::to_owned)
             .collect()
     }

@@ -138,6 +138,15 @@ pub const VARIABLES: &[Variable] = &[
         ),
     ),
     example(
+        "postgres://taskhub_service:password@localhost:5432/taskhub",
+        secret(
+            "SERVICE_DATABASE_URL",
+            &[Program::Migration],
+            Fallback::Off,
+            "The `DATABASE_URL` of API and worker where it is not that of the migration: `migrate` then makes its role, which may read and write rows and no more.",
+        ),
+    ),
+    example(
         "redis://localhost:6379",
         secret(
             "REDIS_BROKER",
@@ -167,7 +176,7 @@ pub const VARIABLES: &[Variable] = &[
             "TASKHUB_SECRETS",
             ALL,
             Fallback::Off,
-            "Names or ARNs of AWS Secrets Manager secrets, separated by commas, read at start. Their keys lie under the variables set here.",
+            "Names or ARNs of AWS Secrets Manager secrets, separated by commas, read at start. Their keys lie under the variables set here. `NAME=` before one says which variable a database's or Redis' secret becomes.",
         ),
     ),
     plain(

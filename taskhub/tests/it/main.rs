@@ -7,6 +7,7 @@ mod documents;
 mod lists;
 mod people;
 mod secrets;
+mod service_role;
 mod sessions;
 mod settings;
 mod tasks;

@@ -117,6 +117,49 @@ async fn a_secret_may_be_named_by_its_arn_and_choose_how_the_certificate_is_chec
 }
 
 #[tokio::test]
+async fn an_entry_may_name_the_variable_that_a_database_becomes() {
+    let emulator = Emulator::start().await;
+    for name in ["owner", "odd=name"] {
+        let text = format!(
+            r#"{{"host": "db", "port": 5432, "username": "u", "password": "{name}", "dbname": "d"}}"#
+        );
+        emulator.put_secret(name, &text).await;
+    }
+    emulator.put_secret("app", r#"{"JWT_SECRET": "key"}"#).await;
+
+    let variables = read(
+        &emulator.endpoint(),
+        &["odd=name", "SERVICE_DATABASE_URL=owner"],
+    )
+    .await
+    .expect("two databases");
+    assert_eq!(
+        exposed(&variables),
+        [
+            (
+                "DATABASE_URL",
+                "postgres://u:odd%3Dname@db:5432/d?sslmode=verify-full"
+            ),
+            (
+                "SERVICE_DATABASE_URL",
+                "postgres://u:owner@db:5432/d?sslmode=verify-full"
+            ),
+        ]
+    );
+
+    let failures = read(&emulator.endpoint(), &["SERVICE_DATABASE_URL=app"])
+        .await
+        .expect_err("not a database");
+    assert_eq!(
+        reasons(&failures),
+        [(
+            "SERVICE_DATABASE_URL=app",
+            &Reason::Malformed("it holds neither a database nor a Redis".to_owned())
+        )]
+    );
+}
+
+#[tokio::test]
 async fn the_environment_wins_over_a_secret() {
     let emulator = Emulator::start().await;
     emulator

@@ -142,18 +142,22 @@ fn no_value_is_ever_shown() {
 
     let api = Api::read(&nonsense).expect_err("nonsense");
     let worker = Worker::read(&nonsense).expect_err("nonsense");
+    let migration = Migration::read(&nonsense).expect_err("nonsense");
     for variable in VARIABLES
         .iter()
         .filter(|variable| variable.name != "TASKHUB_SECRETS")
     {
         let named = |found: &Problems| found.0.iter().any(|problem| problem.name == variable.name);
         assert!(
-            named(&api) || named(&worker),
+            named(&api) || named(&worker) || named(&migration),
             "{} takes any text",
             variable.name
         );
     }
-    assert!(!format!("{api} {api:?} {worker} {worker:?} {nonsense:?}").contains("sentinel"));
+    assert!(
+        !format!("{api} {api:?} {worker} {worker:?} {migration} {migration:?} {nonsense:?}")
+            .contains("sentinel")
+    );
 
     let secrets: Vec<&str> = DEPLOYED
         .iter()
