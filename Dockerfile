@@ -45,8 +45,9 @@ LABEL org.opencontainers.image.title="TaskHub" \
       org.opencontainers.image.revision="${TASKHUB_COMMIT}" \
       org.opencontainers.image.created="${TASKHUB_CREATED}" \
       org.opencontainers.image.source="${TASKHUB_SOURCE}"
-# What AWS, Redis and mail servers are verified against.
+# What AWS, Redis and mail servers are verified against, and what PostgreSQL on RDS is.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY infra/rds-ca.pem /etc/ssl/certs/rds.pem
 COPY --from=build /image/bin/ /usr/local/bin/
 # Collects e-mails where MAIL_URL says so; everything else may be read-only.
 COPY --from=build --chown=65532:65532 /image/mail/ /var/lib/taskhub/mail/
