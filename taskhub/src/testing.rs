@@ -2,6 +2,7 @@
 //! and servers of their own for those that stop them.
 
 pub mod emulator;
+mod postgres;
 mod process;
 mod redis;
 
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 pub use self::{
     emulator::Emulator,
+    postgres::Postgres,
     process::Process,
     redis::{Redis, free_port},
 };
@@ -36,21 +38,16 @@ impl Database {
     /// Where `TEST_DATABASE_URL`, the maintenance database of a server that may be littered, is not
     /// set or does not answer.
     pub async fn create() -> Self {
-        let maintenance = variable("TEST_DATABASE_URL");
-        let name = format!("test_{}", Uuid::now_v7().simple());
+        Self::create_on(variable("TEST_DATABASE_URL")).await
+    }
+
+    /// The same on a server of the test's own, given the URL of its maintenance database.
+    ///
+    /// # Panics
+    /// Where it does not answer.
+    pub async fn create_on(maintenance: String) -> Self {
         let template = template(&maintenance).await;
-        execute(
-            &maintenance,
-            &format!("create database {name} template {template}"),
-        )
-        .await;
-        let url = with_database(&maintenance, &name);
-        let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
-        Self {
-            pool: database::pool(options, 10),
-            url,
-            maintenance,
-        }
+        Self::new(maintenance, &format!("template {template}")).await
     }
 
     /// A database without any table.
@@ -58,9 +55,12 @@ impl Database {
     /// # Panics
     /// As [`Database::create`].
     pub async fn create_empty() -> Self {
-        let maintenance = variable("TEST_DATABASE_URL");
+        Self::new(variable("TEST_DATABASE_URL"), "").await
+    }
+
+    async fn new(maintenance: String, options: &str) -> Self {
         let name = format!("test_{}", Uuid::now_v7().simple());
-        execute(&maintenance, &format!("create database {name}")).await;
+        execute(&maintenance, &format!("create database {name} {options}")).await;
         let url = with_database(&maintenance, &name);
         let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
         Self {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use taskhub::{
     settings::RateLimit,
-    testing::{Redis, wait_for},
+    testing::{Database, Postgres, Redis, wait_for},
 };
 
-use crate::support::{PASSWORD, Service, problem, success};
+use crate::support::{PASSWORD, Service, User, problem, success};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -42,6 +42,50 @@ async fn without_a_database_requests_are_503_and_recover_by_themselves() {
         answer.status() == StatusCode::OK
     })
     .await;
+}
+
+/// Creates tasks until `count` are acknowledged and gives their ids. Every other answer is a 503.
+async fn acknowledged(service: &Service, user: &User, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        let create = service.by(user, Method::POST, "/v1/tasks");
+        let answer = create.json(&json!({ "title": "kept" })).send().await;
+        let answer = answer.unwrap();
+        if answer.status() == StatusCode::CREATED {
+            let task: Value = answer.json().await.unwrap();
+            ids.push(task["id"].as_str().unwrap().to_owned());
+        } else {
+            assert!(answer.headers().contains_key("retry-after"));
+            problem(answer, StatusCode::SERVICE_UNAVAILABLE, "unavailable").await;
+        }
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_database_that_crashes_under_load_loses_nothing_that_was_acknowledged() {
+    let mut postgres = Postgres::start().await;
+    let database = Database::create_on(postgres.url().into()).await;
+    let service = Service::start_with_database(database).await;
+    let user = service.user().await;
+
+    let crash = async {
+        let crashed = acknowledged(&service, &user, 20).await.len();
+        postgres.kill();
+        postgres.restart().await;
+        crashed
+    };
+    let (first, crashed, second) = tokio::join!(
+        acknowledged(&service, &user, 200),
+        crash,
+        acknowledged(&service, &user, 200)
+    );
+    assert_eq!(crashed, 20);
+
+    for id in first.iter().chain(&second) {
+        let read = service.by(&user, Method::GET, &format!("/v1/tasks/{id}"));
+        assert_eq!(read.send().await.unwrap().status(), StatusCode::OK, "{id}");
+    }
 }
 
 #[tokio::test]

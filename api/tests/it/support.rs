@@ -60,16 +60,27 @@ impl Service {
 
     /// The same with a Redis of the test's own.
     pub(crate) async fn start_on(redis_url: &str, adjust: impl FnOnce(&mut Options)) -> Self {
-        Self::launch(redis_url, Hasher::fast_for_tests().unwrap(), adjust).await
+        let hasher = Hasher::fast_for_tests().unwrap();
+        Self::launch(Database::create().await, redis_url, hasher, adjust).await
+    }
+
+    /// The same with a PostgreSQL of the test's own.
+    pub(crate) async fn start_with_database(database: Database) -> Self {
+        let hasher = Hasher::fast_for_tests().unwrap();
+        Self::launch(database, &redis_url(), hasher, |_| {}).await
     }
 
     /// One whose passwords cost what they cost outside tests.
     pub(crate) async fn start_hashing(hasher: Hasher) -> Self {
-        Self::launch(&redis_url(), hasher, |_| {}).await
+        Self::launch(Database::create().await, &redis_url(), hasher, |_| {}).await
     }
 
-    async fn launch(redis_url: &str, hasher: Hasher, adjust: impl FnOnce(&mut Options)) -> Self {
-        let database = Database::create().await;
+    async fn launch(
+        database: Database,
+        redis_url: &str,
+        hasher: Hasher,
+        adjust: impl FnOnce(&mut Options),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut options = options(&url);

@@ -43,6 +43,12 @@ impl Process {
         kill(Pid::from_raw(pid), signal).expect("a living process");
     }
 
+    /// Waits for its end.
+    pub fn wait(&mut self) {
+        // It may have been waited for already.
+        let _ = self.child.wait();
+    }
+
     /// Ends it as if the power had failed.
     pub fn kill(&mut self) {
         // It may have ended already.

@@ -12,5 +12,6 @@ mod sessions;
 mod settings;
 mod tasks;
 mod telemetry;
+mod tls;
 mod users;
 mod world;

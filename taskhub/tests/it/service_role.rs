@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use taskhub::{database, testing::Database};
+use taskhub::{
+    database,
+    testing::{Database, Postgres},
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -98,25 +101,25 @@ async fn tables_of_later_migrations_are_the_services_too() {
 }
 
 #[tokio::test]
-async fn another_migration_changes_the_password_and_keeps_the_role() {
-    let database = Database::create_empty().await;
-    let url = service(&database, "a password");
-    let verifier = async || -> String {
-        let options = PgConnectOptions::from_str(url.expose_secret()).expect("a URL");
-        sqlx::query_scalar("select rolpassword from pg_authid where rolname = $1")
-            .bind(options.get_username())
-            .fetch_one(&database.pool)
-            .await
-            .expect("the role")
-    };
-    migrate(&database, &url).await.expect("a migration");
-    let first = verifier().await;
-    assert!(first.starts_with("SCRAM-SHA-256$4096:"), "{first}");
+async fn another_migration_changes_the_password_of_the_role() {
+    let postgres = Postgres::start().await;
+    let database = Database::create_on(postgres.url().into()).await;
+    let first = service(&database, "the first p@ssword");
+    migrate(&database, &first).await.expect("a migration");
+    sign_in(&first).await;
 
-    let applied = migrate(&database, &url).await.expect("another migration");
+    let mut second = Url::parse(first.expose_secret()).expect("a URL");
+    second.set_password(Some("the second")).expect("a host");
+    let second = SecretString::from(String::from(second));
+    migrate(&database, &second)
+        .await
+        .expect("another migration");
 
-    assert_eq!(applied, Vec::<i64>::new());
-    assert_ne!(verifier().await, first);
+    sign_in(&second).await;
+    let options = PgConnectOptions::from_str(first.expose_secret()).expect("a URL");
+    PgConnection::connect_with(&options)
+        .await
+        .expect_err("the first password");
 }
 
 #[tokio::test]
