@@ -18,7 +18,7 @@ use super::{Process, free_port, variable, wait_for};
 use crate::database;
 
 /// Of the superuser `postgres`. The server asks for it.
-pub const PASSWORD: &str = "only for tests";
+const PASSWORD: &str = "only for tests";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
