@@ -12,6 +12,8 @@ use taskhub::{Error, Refusal, Violation};
 
 pub use kinds::*;
 
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
 /// One failure, ready to be rendered once the request's id and path are at hand.
 #[derive(Debug)]
 pub struct Problem {
@@ -153,6 +155,9 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(refusal) => refusal.into(),
+            Error::RefusedBefore(refusal) => {
+                Self::from(refusal).header(IDEMPOTENCY_REPLAYED, "true")
+            }
             Error::Invalid(violations) => Self::violations(violations),
             Error::InvalidCursor => Self::new(&INVALID_CURSOR, error.to_string()),
             Error::InvalidLogin => Self::new(&INVALID_LOGIN, error.to_string()),

@@ -13,6 +13,9 @@ pub enum Error {
     /// The request was understood and the state of things forbids it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The same, as it was said to the first request with this idempotency key.
+    #[error(transparent)]
+    RefusedBefore(Refusal),
     /// The input breaks rules; all of them are listed.
     #[error("the input is invalid")]
     Invalid(Vec<Violation>),

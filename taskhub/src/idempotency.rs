@@ -46,8 +46,8 @@ enum Outcome<T> {
 ///
 /// # Errors
 /// [`Error::IdempotencyInProgress`] while a twin is at work, [`Error::IdempotencyKeyReused`] where
-/// the key stands for another request, a [`Refusal`] now or as it was the first time, and whatever
-/// else `effect` fails with.
+/// the key stands for another request, a [`Refusal`] now or [as it was the first
+/// time](Error::RefusedBefore), and whatever else `effect` fails with.
 pub async fn once<T, F>(db: &PgPool, key: Option<&Key>, effect: F) -> Result<Once<T>>
 where
     T: Serialize + DeserializeOwned + Send,
@@ -68,7 +68,7 @@ where
                 value,
                 replayed: true,
             }),
-            Outcome::Refused(refusal) => Err(refusal.into()),
+            Outcome::Refused(refusal) => Err(Error::RefusedBefore(refusal)),
         };
     }
     // The effect's own transaction level: a refusal may come from a failed statement.
