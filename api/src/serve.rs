@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{EndpointExt as _, Route, get, handler, web::Data};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
 use taskhub::{
-    database::{self, Schema},
+    database,
     passwords::Hasher,
     queue::{self, Doorbell},
     settings::{Api, Environment, Failure, Source},
@@ -89,15 +89,7 @@ async fn schema_is_current(connect: &PgConnectOptions) -> anyhow::Result<()> {
     };
     let schema = database::schema(&mut db).await?;
     db.close().await?;
-    match schema {
-        Schema::Current => Ok(()),
-        Schema::Older(missing) => {
-            bail!("the database lacks the migrations {missing:?}: run `taskhub-api migrate` first")
-        }
-        Schema::Unknown(versions) => bail!(
-            "the database has the migrations {versions:?}, which this release does not know: start a newer release"
-        ),
-    }
+    schema.check()
 }
 
 /// A connection that is made when it is first needed, so that the service starts without Redis.

@@ -84,10 +84,35 @@ pub async fn migrate(
 #[derive(Debug, PartialEq)]
 pub enum Schema {
     Current,
+    /// A later release has added these versions and left everything that this program uses.
+    Newer(Vec<i64>),
     /// Migrations are missing: these versions.
     Older(Vec<i64>),
-    /// It holds versions that this program does not know.
+    /// These versions are not known, and may have taken away what this program uses.
     Unknown(Vec<i64>),
+}
+
+impl Schema {
+    /// Lets only a program start that fits the schema; that the schema is ahead is logged.
+    ///
+    /// # Errors
+    /// Where it does not fit, with what to do.
+    pub fn check(self) -> anyhow::Result<()> {
+        match self {
+            Self::Current => {}
+            Self::Newer(versions) => tracing::info!(
+                ?versions,
+                "the schema is that of a newer release, which this one still fits"
+            ),
+            Self::Older(missing) => anyhow::bail!(
+                "the database lacks the migrations {missing:?}: run `taskhub-api migrate` first"
+            ),
+            Self::Unknown(versions) => anyhow::bail!(
+                "the database has the migrations {versions:?}, which this release neither knows nor fits: start a newer release"
+            ),
+        }
+        Ok(())
+    }
 }
 
 /// Compares the schema with the embedded migrations, without changing anything.
@@ -106,13 +131,19 @@ pub async fn schema(db: &mut PgConnection) -> anyhow::Result<Schema> {
         .filter(|v| !applied.contains(v))
         .collect();
     let unknown: Vec<i64> = applied.into_iter().filter(|v| !known.contains(v)).collect();
-    Ok(if !unknown.is_empty() {
-        Schema::Unknown(unknown)
-    } else if missing.is_empty() {
-        Schema::Current
-    } else {
-        Schema::Older(missing)
+    Ok(match (unknown.is_empty(), missing.is_empty()) {
+        (true, true) => Schema::Current,
+        (true, false) => Schema::Older(missing),
+        (false, true) if known.last() >= Some(&floor(db).await?) => Schema::Newer(unknown),
+        (false, _) => Schema::Unknown(unknown),
     })
+}
+
+/// The newest migration that a program must know to fit the schema.
+async fn floor(db: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar!("select version from schema_floor")
+        .fetch_one(db)
+        .await
 }
 
 /// The versions the database has, oldest first; none where it was never migrated.

@@ -4,7 +4,7 @@ mod healthcheck;
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
@@ -109,15 +109,7 @@ async fn schema_is_current(connect: &PgConnectOptions) -> anyhow::Result<()> {
             }
         }
     };
-    match schema {
-        Schema::Current => Ok(()),
-        Schema::Older(missing) => {
-            bail!("the database lacks the migrations {missing:?}: run `taskhub-api migrate` first")
-        }
-        Schema::Unknown(versions) => bail!(
-            "the database has the migrations {versions:?}, which this release does not know: start a newer release"
-        ),
-    }
+    schema.check()
 }
 
 async fn schema(connect: &PgConnectOptions) -> anyhow::Result<Schema> {

@@ -143,13 +143,37 @@ async fn an_unmigrated_database_is_not_served() {
     );
 }
 
-#[tokio::test]
-async fn a_database_of_a_newer_release_is_not_served() {
+/// As if a later release had migrated the database, after which programs must know `floor`.
+async fn migrated_by_a_later_release(floor: i64) -> Database {
     let database = Database::create().await;
     sqlx::query("insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'later', true, '', 0)")
         .execute(&database.pool)
         .await
         .unwrap();
+    sqlx::query("update schema_floor set version = $1")
+        .bind(floor)
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    database
+}
+
+#[tokio::test]
+async fn a_database_to_which_a_later_release_has_added_is_served() {
+    let newest = taskhub::database::MIGRATIONS.iter().last().unwrap();
+    let database = migrated_by_a_later_release(newest.version).await;
+    let server = Server::start(program(&database, "serve")).await;
+    let ready = server.client.get(format!("{}/health/ready", server.url));
+    assert_eq!(ready.send().await.unwrap().status(), StatusCode::OK);
+    server.terminate();
+    let (code, log) = server.end().await;
+    assert_eq!(code, Some(0));
+    assert!(log.contains("9999"), "{log}");
+}
+
+#[tokio::test]
+async fn a_database_from_which_a_later_release_has_taken_away_is_not_served() {
+    let database = migrated_by_a_later_release(9999).await;
     let output = run(program(&database, "serve"));
     assert_eq!(output.status.code(), Some(1));
     assert!(errors(&output).contains("9999"), "{}", errors(&output));

@@ -11,8 +11,12 @@ async fn a_database_without_tables_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_release_is_refused() {
+async fn a_database_that_a_newer_release_has_made_its_own_is_refused() {
     let site = Site::new().await;
+    sqlx::query("update schema_floor set version = 9999")
+        .execute(&site.database.pool)
+        .await
+        .unwrap();
     sqlx::query(
         "
         insert into _sqlx_migrations (version, description, success, checksum, execution_time)
