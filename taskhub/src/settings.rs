@@ -40,26 +40,10 @@ use url::Url;
 pub use documents::{env_example, table};
 pub use reader::{Problem, Problems};
 pub use source::Source;
-pub use variables::{Fallback, Kind, Program, VARIABLES, Variable};
+pub use variables::{Environment, Fallback, Kind, Program, VARIABLES, Variable};
 
 use crate::secrets;
 use reader::Reader;
-
-/// Where the program runs, which decides what is safe enough.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Environment {
-    Development,
-    Test,
-    Staging,
-    Production,
-}
-
-impl Environment {
-    /// Whether real people's data is at stake: the strict rules hold in staging as in production.
-    pub fn is_deployed(self) -> bool {
-        matches!(self, Self::Staging | Self::Production)
-    }
-}
 
 /// What `taskhub-api serve` needs.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::{
     checkout::Checkout,
     process,
     progress::{self, Step},
-    queries,
+    queries, render,
     signals::Signals,
     test,
 };
@@ -28,7 +28,10 @@ pub(crate) struct Arguments {}
 type Check = fn(&Checkout, &Signals) -> anyhow::Result<bool>;
 
 /// Generated files that are committed. `docs/openapi.json` and `.env.example` are compared by tests.
-const GENERATED: &[(&str, Check)] = &[(".sqlx", queries::is_up_to_date)];
+const GENERATED: &[(&str, Check)] = &[
+    ("infra/rendered", render::is_up_to_date),
+    (".sqlx", queries::is_up_to_date),
+];
 
 pub(crate) fn run(_: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;

@@ -3,12 +3,15 @@
 mod cargo;
 mod checkout;
 mod ci;
+mod contract;
 mod dev;
 mod environment;
+mod environments;
 mod launch;
 mod process;
 mod progress;
 mod queries;
+mod render;
 mod run_folder;
 mod servers;
 mod signals;
@@ -36,6 +39,7 @@ enum Verb {
     Dev(dev::Arguments),
     Test(test::Arguments),
     Queries(queries::Arguments),
+    Render(render::Arguments),
     Ci(ci::Arguments),
     #[command(hide = true)]
     Exec(launch::Arguments),
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Verb::Dev(arguments) => with_signals(|signals| dev::run(&arguments, signals)),
         Verb::Test(arguments) => with_signals(|signals| test::run(&arguments, signals)),
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
+        Verb::Render(arguments) => with_signals(|signals| render::run(&arguments, signals)),
         Verb::Ci(arguments) => with_signals(|signals| ci::run(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };

@@ -1,7 +1,21 @@
 //! The list of variables. `.env.example`, the table in `docs/deployment.md`, the Compose file and what
-//! is deployed follow from it or are tested against it.
+//! is deployed follow from it or are tested against it. It stands alone, for `xtask` compiles it too.
 
-use super::Environment;
+/// Where the program runs, which decides what is safe enough.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Environment {
+    Development,
+    Test,
+    Staging,
+    Production,
+}
+
+impl Environment {
+    /// Whether real people's data is at stake: the strict rules hold in staging as in production.
+    pub fn is_deployed(self) -> bool {
+        matches!(self, Self::Staging | Self::Production)
+    }
+}
 
 /// One variable of the environment.
 #[derive(Debug)]

@@ -1,0 +1,291 @@
+//! `cargo xtask render`: what AWS is told, from the environment files and the programs' own contracts.
+//!
+//! Everything here needs neither a network nor credentials, and gives the same bytes on every machine. What only an
+//! account knows stays a parameter.
+
+mod alarms;
+pub(crate) mod bootstrap;
+mod compliance;
+pub(crate) mod connections;
+pub(crate) mod cost;
+mod data;
+mod iam;
+mod migrate;
+mod network;
+mod platform;
+mod service;
+mod tasks;
+pub(crate) mod template;
+pub(crate) mod timeouts;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use similar::TextDiff;
+
+use crate::{
+    checkout::Checkout,
+    contract::Task,
+    environments::{Environment, Name},
+    progress,
+    signals::Signals,
+};
+use template::{Stack, Template};
+
+/// Write `infra/rendered` from `infra/environments` and the programs' own contracts
+///
+/// CloudFormation templates and their parameters, task definitions, policies, and pages about waits, cost and
+/// compliance. Needs neither a network nor credentials. Exit code 4 with --check where something is stale.
+///
+/// Example: cargo xtask render --check
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    /// Change nothing; show what differs, and fail where something does
+    #[arg(long)]
+    check: bool,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// The exit code for "differences found".
+const DIFFERS: u8 = 4;
+
+/// Path below the checkout → content.
+type Files = BTreeMap<PathBuf, String>;
+
+/// Everything of one environment.
+pub(crate) struct Rendered {
+    pub(crate) environment: Environment,
+    /// In the order in which they are made; the first is the account's, not the environment's alone.
+    pub(crate) stacks: Vec<(Stack, Template)>,
+}
+
+/// Renders the stacks of one environment.
+///
+/// # Errors
+/// Where a task lacks a variable that it requires.
+pub(crate) fn render(environment: Environment) -> anyhow::Result<Rendered> {
+    let stacks = vec![
+        (Stack::Bootstrap, bootstrap::stack()),
+        (Stack::Network, network::stack(&environment)),
+        (Stack::Data, data::stack(&environment)),
+        (Stack::Platform, platform::stack(&environment)),
+        (Stack::Migrate, migrate::stack(&environment)?),
+        (Stack::Service, service::stack(&environment)?),
+    ];
+    Ok(Rendered {
+        environment,
+        stacks,
+    })
+}
+
+pub(crate) fn run(arguments: &Arguments, _: &Signals) -> anyhow::Result<ExitCode> {
+    let checkout = Checkout::find()?;
+    let fresh = files(&checkout.root)?;
+    let kept = read(&checkout.root)?;
+    let changed: Vec<&PathBuf> = changed(&kept, &fresh);
+    if arguments.json {
+        print(&json!({"files": fresh.len(), "changed": changed, "written": !arguments.check}))?;
+    }
+    if arguments.check {
+        for path in &changed {
+            progress::say(diff(path, &kept, &fresh).trim_end());
+        }
+        return Ok(verdict(&changed));
+    }
+    write(&checkout.root, &kept, &fresh)?;
+    progress::say(format_args!(
+        "infra/rendered holds {} files, {} of them changed",
+        fresh.len(),
+        changed.len()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// For `cargo xtask ci`: shows every difference.
+pub(crate) fn is_up_to_date(checkout: &Checkout, _: &Signals) -> anyhow::Result<bool> {
+    let fresh = files(&checkout.root)?;
+    let kept = read(&checkout.root)?;
+    let changed = changed(&kept, &fresh);
+    for path in &changed {
+        progress::say(diff(path, &kept, &fresh).trim_end());
+    }
+    Ok(verdict(&changed) == ExitCode::SUCCESS)
+}
+
+fn verdict(changed: &[&PathBuf]) -> ExitCode {
+    if changed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    progress::say(format_args!(
+        "{} files are stale: run `cargo xtask render` and commit what it writes",
+        changed.len()
+    ));
+    ExitCode::from(DIFFERS)
+}
+
+/// Everything that is rendered.
+fn files(root: &Path) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    let folder = Path::new("infra/rendered");
+    let bootstrap = bootstrap::stack().to_value();
+    files.insert(
+        folder.join("bootstrap/template.json"),
+        template::text(&bootstrap),
+    );
+    let production = Environment::load(root, Name::Production)?;
+    for name in Name::ALL {
+        let rendered = render(Environment::load(root, name)?)?;
+        let folder = folder.join(name.as_str());
+        for (file, text) in environment_files(&rendered, &production) {
+            files.insert(folder.join(file), text);
+        }
+    }
+    Ok(files)
+}
+
+/// File name below the environment's folder → content.
+fn environment_files(rendered: &Rendered, production: &Environment) -> BTreeMap<String, String> {
+    let environment = &rendered.environment;
+    let mut files = BTreeMap::new();
+    let mut priced = Vec::new();
+    for (stack, template) in &rendered.stacks {
+        let value = template.to_value();
+        let name = stack.as_str();
+        if *stack == Stack::Bootstrap {
+            priced.push(("bootstrap, once for an account", value));
+            continue;
+        }
+        files.insert(format!("{name}.template.json"), template::text(&value));
+        files.insert(
+            format!("{name}.params.json"),
+            template::text(&parameters(environment, *stack)),
+        );
+        task_definitions(&value, &mut files);
+        priced.push((name, value));
+    }
+    policies(environment, &mut files);
+    files.insert("timeouts.md".to_owned(), timeouts::page(environment));
+    let prices = cost::Prices::built_in();
+    files.insert(
+        "cost.md".to_owned(),
+        cost::page(environment.name.as_str(), &priced, &prices),
+    );
+    let page = compliance::page(environment, production, &rendered.stacks);
+    files.insert("compliance.md".to_owned(), page);
+    files
+}
+
+/// What goes with a template, in the form that CodePipeline and `aws cloudformation deploy` take: its parameters, the
+/// tags of every resource, and for the data stack the policy that keeps them.
+fn parameters(environment: &Environment, stack: Stack) -> Value {
+    let mut whole = json!({"Parameters": {}, "Tags": environment.tags});
+    if stack == Stack::Data {
+        whole["StackPolicy"] = data::stack_policy();
+    }
+    whole
+}
+
+fn task_definitions(template: &Value, files: &mut BTreeMap<String, String>) {
+    for task in Task::ALL {
+        let definition = &template["Resources"][format!("{}Task", task.title())]["Properties"];
+        if !definition.is_null() {
+            let text = template::text(&tasks::plain(definition));
+            files.insert(format!("taskdefs/{}.json", task.name()), text);
+        }
+    }
+}
+
+fn policies(environment: &Environment, files: &mut BTreeMap<String, String>) {
+    // Imports name themselves, which is what the files should show.
+    let mut names = Template::new(Stack::Platform, Some(environment.name), "");
+    let subjects = platform::subjects(&mut names);
+    for role in iam::task_roles(environment, &subjects) {
+        files.insert(
+            format!("iam/{}.json", role.name),
+            template::text(&role.policy),
+        );
+    }
+}
+
+/// What is there already; a folder that is not there holds nothing.
+fn read(root: &Path) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    let mut folders = vec![PathBuf::from("infra/rendered")];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(root.join(&folder)) else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+            } else {
+                let text = fs::read_to_string(entry.path())
+                    .with_context(|| format!("{} cannot be read", path.display()))?;
+                files.insert(path, text);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The paths whose content is new, gone or another one.
+fn changed<'a>(kept: &'a Files, fresh: &'a Files) -> Vec<&'a PathBuf> {
+    let gone = kept.keys().filter(|path| !fresh.contains_key(*path));
+    let other = fresh
+        .iter()
+        .filter(|(path, text)| kept.get(*path) != Some(text));
+    let mut paths: Vec<&PathBuf> = gone.chain(other.map(|(path, _)| path)).collect();
+    paths.sort();
+    paths
+}
+
+fn diff(path: &PathBuf, kept: &Files, fresh: &Files) -> String {
+    let text = |files: &Files| files.get(path).cloned().unwrap_or_default();
+    let (old, new) = (text(kept), text(fresh));
+    let name = path.display();
+    TextDiff::from_lines(&old, &new)
+        .unified_diff()
+        .header(
+            &format!("{name} (committed)"),
+            &format!("{name} (rendered)"),
+        )
+        .to_string()
+}
+
+/// Leaves nothing behind that is no longer rendered.
+fn write(root: &Path, kept: &Files, fresh: &Files) -> anyhow::Result<()> {
+    for path in kept.keys().filter(|path| !fresh.contains_key(*path)) {
+        fs::remove_file(root.join(path))?;
+    }
+    for (path, text) in fresh
+        .iter()
+        .filter(|(path, text)| kept.get(*path) != Some(text))
+    {
+        let path = root.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+fn print(value: &Value) -> anyhow::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{value}")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Security Hub's AWS Foundational Security Best Practices, as far as a template decides them: each control is
+//! looked up in the rendered templates, so that the page cannot say what they do not.
+
+mod controls;
+
+use serde_json::Value;
+
+use super::template::{Stack, Template};
+use crate::environments::{Environment, Name};
+
+/// One control: which resources it is about, and what must hold for the properties of each.
+struct Control {
+    /// As Security Hub names it; † where its membership in the standard is not confirmed.
+    id: &'static str,
+    demand: &'static str,
+    kind: &'static str,
+    holds: fn(&Value) -> bool,
+    /// How many resources of the kind there must be at least.
+    least: usize,
+}
+
+/// A control that no template can decide, and who looks at it instead.
+struct Elsewhere {
+    id: &'static str,
+    demand: &'static str,
+    place: &'static str,
+}
+
+enum Outcome {
+    Met(Vec<String>),
+    /// The resources that break it, or none where there should be some.
+    Unmet(Vec<String>),
+}
+
+impl Control {
+    fn outcome(&self, stacks: &[(Stack, Template)]) -> Outcome {
+        let mut met = Vec::new();
+        let mut unmet = Vec::new();
+        for (stack, template) in stacks {
+            for (id, resource) in &template.resources {
+                if resource.kind == self.kind {
+                    let name = format!("{}/{id}", stack.as_str());
+                    if (self.holds)(&resource.properties) {
+                        met.push(name)
+                    } else {
+                        unmet.push(name)
+                    }
+                }
+            }
+        }
+        if unmet.is_empty() && met.len() >= self.least {
+            Outcome::Met(met)
+        } else {
+            Outcome::Unmet(unmet)
+        }
+    }
+}
+
+/// Ids of controls that the templates do not meet, with the resources that break them.
+pub(crate) fn unmet(stacks: &[(Stack, Template)]) -> Vec<(&'static str, Vec<String>)> {
+    controls::CONTROLS
+        .iter()
+        .filter_map(|control| match control.outcome(stacks) {
+            Outcome::Met(_) => None,
+            Outcome::Unmet(resources) => Some((control.id, resources)),
+        })
+        .collect()
+}
+
+/// `compliance.md`.
+pub(crate) fn page(
+    environment: &Environment,
+    production: &Environment,
+    stacks: &[(Stack, Template)],
+) -> String {
+    let open = unmet(stacks).len();
+    let all = controls::CONTROLS.len();
+    let mut text = format!(
+        "# Security Hub's best practices in {}\n\n\
+         Written by `cargo xtask render` from the rendered templates: {} of the {all} controls that a template decides are met. \
+         What is not met is waived in `infra/policy/WAIVERS.toml` with its reason, or `cargo xtask lint` fails. † marks a control \
+         whose membership in AWS Foundational Security Best Practices is not confirmed.\n\n\
+         | control | demands | | resources |\n|---|---|---|---|\n",
+        environment.name,
+        all - open,
+    );
+    for control in controls::CONTROLS {
+        let (sign, resources) = match control.outcome(stacks) {
+            Outcome::Met(resources) => ("met", resources),
+            Outcome::Unmet(resources) => ("**not met**", resources),
+        };
+        text.push_str(&format!(
+            "| {} | {} | {sign} | {} |\n",
+            control.id,
+            control.demand,
+            shortened(&resources)
+        ));
+    }
+    text.push_str("\n## What a template does not decide\n\n| control | demands | who looks |\n|---|---|---|\n");
+    for Elsewhere { id, demand, place } in controls::ELSEWHERE {
+        text.push_str(&format!("| {id} | {demand} | {place} |\n"));
+    }
+    if environment.name == Name::Staging {
+        text.push_str(&differences(environment, production));
+    }
+    text
+}
+
+/// Long lists say how long they are.
+fn shortened(resources: &[String]) -> String {
+    match resources {
+        [] => "none".to_owned(),
+        [first, .., last] if resources.len() > 4 => {
+            format!("{first} … {last} ({})", resources.len())
+        }
+        few => few.join(", "),
+    }
+}
+
+/// Keys whose values are not production's.
+fn differences(environment: &Environment, production: &Environment) -> String {
+    let mut text = format!(
+        "\n## Where {} differs from production\n\n| key | {} | production |\n|---|---|---|\n",
+        environment.name, environment.name
+    );
+    let (ours, theirs) = (environment.flat(), production.flat());
+    let keys: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    for key in keys {
+        let shown = |value: Option<&String>| {
+            value.map_or_else(|| "–".to_owned(), |value| format!("`{value}`"))
+        };
+        let (own, other) = (ours.get(key), theirs.get(key));
+        if own != other {
+            text.push_str(&format!(
+                "| `{key}` | {} | {} |\n",
+                shown(own),
+                shown(other)
+            ));
+        }
+    }
+    text
+}

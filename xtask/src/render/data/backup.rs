@@ -1,0 +1,70 @@
+//! Recovery points of the database in AWS Backup, which outlive the instance.
+
+use serde_json::json;
+
+use super::Imports;
+use crate::{
+    environments::Environment,
+    render::{
+        iam,
+        template::{Template, attribute, reference, sub},
+    },
+};
+
+/// Days for which a daily recovery point is kept.
+const DAYS: u32 = 35;
+
+pub(super) fn add(template: &mut Template, environment: &Environment, imports: &Imports) {
+    let name = format!("taskhub-{}", environment.name);
+    template
+        .add(
+            "BackupVault",
+            "AWS::Backup::BackupVault",
+            json!({"BackupVaultName": name, "EncryptionKeyArn": imports.key}),
+        )
+        .retained();
+    template.add(
+        "BackupPlan",
+        "AWS::Backup::BackupPlan",
+        json!({
+            "BackupPlan": {
+                "BackupPlanName": name,
+                "BackupPlanRule": [{
+                    "RuleName": "daily",
+                    "TargetBackupVault": reference("BackupVault"),
+                    "ScheduleExpression": "cron(0 4 * * ? *)",
+                    "StartWindowMinutes": 60,
+                    "CompletionWindowMinutes": 360,
+                    "Lifecycle": {"DeleteAfterDays": DAYS},
+                }],
+            },
+        }),
+    );
+    let managed = |policy: &str| {
+        sub(format!(
+            "arn:${{AWS::Partition}}:iam::aws:policy/service-role/{policy}"
+        ))
+    };
+    template.add(
+        "BackupRole",
+        "AWS::IAM::Role",
+        json!({
+            "RoleName": format!("taskhub-{}-backup", environment.name),
+            "PermissionsBoundary": imports.boundary,
+            "AssumeRolePolicyDocument": iam::trust("backup.amazonaws.com", "backup", "*"),
+            "ManagedPolicyArns": [managed("AWSBackupServiceRolePolicyForBackup")],
+        }),
+    );
+    template.add(
+        "BackupSelection",
+        "AWS::Backup::BackupSelection",
+        json!({
+            "BackupPlanId": reference("BackupPlan"),
+            "BackupSelection": {
+                "SelectionName": name,
+                "IamRoleArn": attribute("BackupRole", "Arn"),
+                "Resources": [attribute("Database", "DBInstanceArn")],
+            },
+        }),
+    );
+}

@@ -1,0 +1,254 @@
+//! RDS for PostgreSQL.
+
+use serde_json::{Value, json};
+
+use super::{Imports, secrets};
+use crate::{
+    contract::{POSTGRES, classes},
+    environments::Environment,
+    render::{
+        alarms::{self, kebab},
+        iam,
+        network::DATABASE_PORT,
+        template::{Intrinsic, Template, attribute, reference, sub},
+    },
+};
+
+/// RDS chooses the minor version and keeps it up to date.
+const VERSION: &str = POSTGRES;
+
+pub(super) fn add(template: &mut Template, environment: &Environment, imports: &Imports) {
+    parameters(template, environment);
+    template.add(
+        "DatabaseSubnets",
+        "AWS::RDS::DBSubnetGroup",
+        json!({
+            "DBSubnetGroupName": format!("taskhub-{}", environment.name),
+            "DBSubnetGroupDescription": "Without a way to the internet",
+            "SubnetIds": Intrinsic::Split(Box::new(imports.subnets.clone())),
+        }),
+    );
+    monitoring_role(template, environment, imports);
+    logs(template, environment, imports);
+    instance(template, environment, imports);
+    events(template, environment, imports);
+    alarms(template, environment, imports);
+}
+
+fn parameters(template: &mut Template, environment: &Environment) {
+    template.add(
+        "DatabaseParameters",
+        "AWS::RDS::DBParameterGroup",
+        json!({
+            "Family": format!("postgres{VERSION}"),
+            "Description": "TLS only, and what a slow or stuck client leaves in the log",
+            "Parameters": {
+                "rds.force_ssl": "1",
+                // What the connection budget reckons with.
+                "max_connections": classes::max_connections(&environment.database.class).to_string(),
+                "idle_in_transaction_session_timeout": "60000",
+                "log_connections": "1",
+                "log_disconnections": "1",
+                "log_lock_waits": "1",
+                "log_min_duration_statement": "500",
+                "log_statement": "ddl",
+                "password_encryption": "scram-sha-256",
+            },
+        }),
+    );
+}
+
+fn monitoring_role(template: &mut Template, environment: &Environment, imports: &Imports) {
+    template.add(
+        "DatabaseMonitoringRole",
+        "AWS::IAM::Role",
+        json!({
+            "RoleName": format!("taskhub-{}-database-monitoring", environment.name),
+            "PermissionsBoundary": imports.boundary,
+            "AssumeRolePolicyDocument": iam::trust("monitoring.rds.amazonaws.com", "rds", "db:*"),
+            "ManagedPolicyArns": [sub("arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole")],
+        }),
+    );
+}
+
+/// RDS would make them itself, without a key and without an end.
+fn logs(template: &mut Template, environment: &Environment, imports: &Imports) {
+    for (id, log) in [
+        ("DatabaseLogs", "postgresql"),
+        ("DatabaseUpgradeLogs", "upgrade"),
+    ] {
+        template
+            .add(
+                id,
+                "AWS::Logs::LogGroup",
+                json!({
+                    "LogGroupName": format!("/aws/rds/instance/{}/{log}", identifier(environment)),
+                    "RetentionInDays": environment.logs.days,
+                    "KmsKeyId": imports.key,
+                }),
+            )
+            .retained();
+    }
+}
+
+fn identifier(environment: &Environment) -> String {
+    format!("taskhub-{}", environment.name)
+}
+
+fn instance(template: &mut Template, environment: &Environment, imports: &Imports) {
+    let database = &environment.database;
+    let owner = |key: &str| {
+        sub(format!(
+            "{{{{resolve:secretsmanager:${{DatabaseOwnerSecret}}:SecretString:{key}}}}}"
+        ))
+    };
+    let properties = json!({
+        "DBInstanceIdentifier": identifier(environment),
+        "DBInstanceClass": database.class,
+        "Engine": "postgres",
+        "EngineVersion": VERSION,
+        "DBName": secrets::DATABASE_NAME,
+        "MasterUsername": owner("username"),
+        "MasterUserPassword": owner("password"),
+        "Port": DATABASE_PORT.to_string(),
+        "AllocatedStorage": database.storage.to_string(),
+        "MaxAllocatedStorage": database.max_storage,
+        "StorageType": "gp3",
+        "StorageEncrypted": true,
+        "KmsKeyId": imports.key,
+        "MultiAZ": database.multi_az,
+        "PubliclyAccessible": false,
+        "NetworkType": "IPV4",
+        "DBSubnetGroupName": reference("DatabaseSubnets"),
+        "VPCSecurityGroups": [imports.database_group],
+        "DBParameterGroupName": reference("DatabaseParameters"),
+        "CACertificateIdentifier": "rds-ca-rsa2048-g1",
+        "EnableIAMDatabaseAuthentication": true,
+        "BackupRetentionPeriod": database.backup_days,
+        "PreferredBackupWindow": "01:00-02:00",
+        "PreferredMaintenanceWindow": "sun:02:30-sun:03:30",
+        "AutoMinorVersionUpgrade": true,
+        "AllowMajorVersionUpgrade": false,
+        "CopyTagsToSnapshot": true,
+        "DeleteAutomatedBackups": false,
+        "DeletionProtection": database.deletion_protection,
+        "EnableCloudwatchLogsExports": ["postgresql", "upgrade"],
+        "MonitoringInterval": 60,
+        "MonitoringRoleArn": attribute("DatabaseMonitoringRole", "Arn"),
+        "EnablePerformanceInsights": true,
+        "PerformanceInsightsKMSKeyId": imports.key,
+        "PerformanceInsightsRetentionPeriod": 7,
+    });
+    template
+        .add("Database", "AWS::RDS::DBInstance", properties)
+        .after("DatabaseLogs")
+        .after("DatabaseUpgradeLogs")
+        .snapshotted();
+}
+
+/// What Security Hub wants people to be told (RDS.20, RDS.21), and failures as well.
+fn events(template: &mut Template, environment: &Environment, imports: &Imports) {
+    let subscriptions = [
+        (
+            "Instance",
+            "db-instance",
+            json!([
+                "availability",
+                "configuration change",
+                "failover",
+                "failure",
+                "low storage",
+                "maintenance",
+                "recovery"
+            ]),
+            json!([reference("Database")]),
+        ),
+        (
+            "Parameter",
+            "db-parameter-group",
+            json!(["configuration change"]),
+            json!([reference("DatabaseParameters")]),
+        ),
+    ];
+    for (id, source, categories, ids) in subscriptions {
+        template.add(
+            format!("Database{id}Events"),
+            "AWS::RDS::EventSubscription",
+            json!({
+                "SubscriptionName": format!("taskhub-{}-{source}", environment.name),
+                "SnsTopicArn": imports.topic,
+                "SourceType": source,
+                "SourceIds": ids,
+                "EventCategories": categories,
+                "Enabled": true,
+            }),
+        );
+    }
+}
+
+fn alarms(template: &mut Template, environment: &Environment, imports: &Imports) {
+    let database = &environment.database;
+    let gibibyte = 1_u64 << 30;
+    let memory = u64::from(classes::database_memory(&database.class).unwrap_or(1)) * gibibyte;
+    let connections = classes::max_connections(&database.class) * 8 / 10;
+    let of = |metric: &str, comparison: &str, threshold: u64, minutes: u32, description: &str| {
+        json!({
+            "AlarmName": format!("taskhub-{}-database-{}", environment.name, kebab(metric)),
+            "AlarmDescription": description,
+            "Namespace": "AWS/RDS",
+            "MetricName": metric,
+            "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": reference("Database")}],
+            "Statistic": "Average",
+            "ComparisonOperator": comparison,
+            "Threshold": threshold,
+            "EvaluationPeriods": minutes,
+        })
+    };
+    let more = "GreaterThanThreshold";
+    let less = "LessThanThreshold";
+    let all: [(&str, Value); 4] = [
+        (
+            "DatabaseCpuAlarm",
+            of(
+                "CPUUtilization",
+                more,
+                85,
+                10,
+                "The database's processors are busy",
+            ),
+        ),
+        (
+            "DatabaseMemoryAlarm",
+            of(
+                "FreeableMemory",
+                less,
+                memory / 10,
+                10,
+                "The database has less than a tenth of its memory left",
+            ),
+        ),
+        (
+            "DatabaseStorageAlarm",
+            of(
+                "FreeStorageSpace",
+                less,
+                u64::from(database.storage) * gibibyte / 5,
+                5,
+                "The database has less than a fifth of its first storage left",
+            ),
+        ),
+        (
+            "DatabaseConnectionsAlarm",
+            of(
+                "DatabaseConnections",
+                more,
+                u64::from(connections),
+                5,
+                "More than 80 % of the database's connections are taken",
+            ),
+        ),
+    ];
+    for (id, properties) in all {
+        alarms::add(template, &imports.topic, id, properties);
+    }
+}

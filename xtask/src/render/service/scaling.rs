@@ -1,0 +1,172 @@
+//! How many tasks there are: by load, by requests, by the jobs that wait, and by office hours.
+
+use serde_json::{Value, json};
+
+use super::{Imports, dimensions, service_id};
+use crate::{
+    contract::Task,
+    environments::Environment,
+    render::{
+        alarms::metric,
+        platform::namespace,
+        template::{Intrinsic, Template, attribute, reference, sub},
+    },
+};
+
+/// Seconds after which more tasks may follow, and fewer.
+const OUT: u32 = 60;
+const IN: u32 = 300;
+
+pub(super) fn add(
+    template: &mut Template,
+    environment: &Environment,
+    task: Task,
+    imports: &Imports,
+) {
+    let (min, max, cpu) = match task {
+        Task::Api => (
+            environment.api.min,
+            environment.api.max,
+            environment.api.target_cpu,
+        ),
+        Task::Worker | Task::Migrate => (
+            environment.worker.min,
+            environment.worker.max,
+            environment.worker.target_cpu,
+        ),
+    };
+    let mut target = json!({
+        "ServiceNamespace": "ecs",
+        "ScalableDimension": "ecs:service:DesiredCount",
+        "ResourceId": resource(task, imports),
+        "MinCapacity": min,
+        "MaxCapacity": max,
+    });
+    if let Some(schedule) = &environment.schedule {
+        let action = |name: &str, when: &str, min: u32, max: u32| {
+            json!({
+                "ScheduledActionName": name,
+                "Schedule": when,
+                "Timezone": schedule.time_zone,
+                "ScalableTargetAction": {"MinCapacity": min, "MaxCapacity": max},
+            })
+        };
+        target["ScheduledActions"] = json!([
+            action("sleep", &schedule.sleep, 0, 0),
+            action("wake", &schedule.wake, min, max)
+        ]);
+    }
+    template.add(
+        format!("{}Scaling", task.title()),
+        "AWS::ApplicationAutoScaling::ScalableTarget",
+        target,
+    );
+    let predefined = |kind: &str| json!({"PredefinedMetricType": kind});
+    policy(
+        template,
+        task,
+        "Cpu",
+        "PredefinedMetricSpecification",
+        predefined("ECSServiceAverageCPUUtilization"),
+        cpu,
+    );
+    if task == Task::Api {
+        let mut requests = predefined("ALBRequestCountPerTarget");
+        requests["ResourceLabel"] = json!(label(imports));
+        let target = environment.api.target_requests;
+        policy(
+            template,
+            task,
+            "Requests",
+            "PredefinedMetricSpecification",
+            requests,
+            target,
+        );
+    } else {
+        let target = environment.worker.target_backlog;
+        policy(
+            template,
+            task,
+            "Backlog",
+            "CustomizedMetricSpecification",
+            backlog(environment, task, imports),
+            target,
+        );
+    }
+}
+
+fn policy(template: &mut Template, task: Task, what: &str, kind: &str, metric: Value, target: u32) {
+    template.add(
+        format!("{}{what}Policy", task.title()),
+        "AWS::ApplicationAutoScaling::ScalingPolicy",
+        json!({
+            "PolicyName": format!("{}-{}", task.name(), what.to_lowercase()),
+            "PolicyType": "TargetTrackingScaling",
+            "ScalingTargetId": reference(format!("{}Scaling", task.title())),
+            "TargetTrackingScalingPolicyConfiguration": {
+                kind: metric,
+                "TargetValue": target,
+                "ScaleOutCooldown": OUT,
+                "ScaleInCooldown": IN,
+                "DisableScaleIn": false,
+            },
+        }),
+    );
+}
+
+/// Due jobs for each running task. Where no task runs, all of them wait for the first.
+fn backlog(environment: &Environment, task: Task, imports: &Imports) -> Value {
+    let mut due = metric(
+        "due",
+        &namespace(environment),
+        "JobsDue",
+        &json!([]),
+        "Maximum",
+    );
+    let mut tasks = metric(
+        "tasks",
+        "ECS/ContainerInsights",
+        "RunningTaskCount",
+        &dimensions(task, imports),
+        "Average",
+    );
+    // Scaling takes the period for granted.
+    for metric in [&mut due, &mut tasks] {
+        if let Some(stat) = metric["MetricStat"].as_object_mut() {
+            stat.remove("Period");
+        }
+    }
+    json!({"Metrics": [
+        due,
+        tasks,
+        {
+            "Id": "backlog",
+            "Label": "Due jobs for each task",
+            "Expression": "FILL(due, 0) / IF(FILL(tasks, 0) < 1, 1, tasks)",
+            "ReturnData": true,
+        },
+    ]})
+}
+
+fn resource(task: Task, imports: &Imports) -> Intrinsic {
+    let cluster = parameter(&imports.cluster);
+    let service = attribute(service_id(task), "Name");
+    match service {
+        Intrinsic::GetAtt(id, name) => sub(format!("service/${{{cluster}}}/${{{id}.{name}}}")),
+        other => other,
+    }
+}
+
+/// The load balancer and the target group, as scaling names them together.
+fn label(imports: &Imports) -> Intrinsic {
+    let balancer = parameter(&imports.load_balancer_name);
+    let group = parameter(&imports.target_group_name);
+    sub(format!("${{{balancer}}}/${{{group}}}"))
+}
+
+fn parameter(import: &Intrinsic) -> &str {
+    match import {
+        Intrinsic::Ref(name) => name,
+        _ => unreachable!("an import is a parameter"),
+    }
+}

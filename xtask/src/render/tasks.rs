@@ -1,0 +1,216 @@
+//! Task definitions: the same image three times, each with its command, its settings and its role.
+
+use serde_json::{Value, json};
+
+use super::{
+    bootstrap::REPOSITORY,
+    platform::group,
+    template::{Intrinsic, Stack, Template, reference, sub},
+};
+use crate::{
+    contract::{self, PROBE, Secret, Task, USER, settings},
+    environments::Environment,
+};
+
+/// The image's digest, `sha256:…`: the only thing that differs from release to release.
+const DIGEST: &str = "ImageDigest";
+
+/// Names a release. Another one always makes a new revision, even of the same image.
+const RELEASE: &str = "Release";
+
+/// Logs that wait in memory while CloudWatch is slow; beyond that they are lost, and the program goes on.
+const LOG_BUFFER: &str = "8m";
+
+/// Sockets, mostly.
+const OPEN_FILES: u32 = 65_536;
+
+/// Of the migration, which does one thing at a time.
+const MIGRATE_SIZE: (u32, u32) = (256, 512);
+
+/// Adds the task definition and its parameters, and gives its logical id.
+///
+/// # Errors
+/// Where the task lacks a variable that it requires.
+pub(crate) fn add(
+    template: &mut Template,
+    environment: &Environment,
+    task: Task,
+) -> anyhow::Result<String> {
+    release_parameters(template);
+    let roles = ["execution", "task"]
+        .map(|kind| template.import(Stack::Platform, &format!("{}-{kind}-role", task.name())));
+    let secrets = secrets(template, task);
+    let (cpu, memory) = size(environment, task);
+    let [execution, own] = roles;
+    let id = format!("{}Task", task.title());
+    let properties = json!({
+        "Family": format!("taskhub-{}-{}", environment.name, task.name()),
+        "Cpu": cpu.to_string(),
+        "Memory": memory.to_string(),
+        "NetworkMode": "awsvpc",
+        "RequiresCompatibilities": ["FARGATE"],
+        "RuntimePlatform": {
+            "CpuArchitecture": environment.images.arch.ecs(),
+            "OperatingSystemFamily": "LINUX",
+        },
+        "ExecutionRoleArn": execution,
+        "TaskRoleArn": own,
+        "ContainerDefinitions": [container(environment, task, &secrets)?],
+    });
+    template.add(&id, "AWS::ECS::TaskDefinition", properties);
+    Ok(id)
+}
+
+fn release_parameters(template: &mut Template) {
+    template.parameter(
+        DIGEST,
+        json!({
+            "Type": "String",
+            "AllowedPattern": "^sha256:[0-9a-f]{64}$",
+            "Description": "The image, as the registry names its content",
+        }),
+    );
+    template.parameter(
+        RELEASE,
+        json!({
+            "Type": "String",
+            "Default": "none",
+            "AllowedPattern": "^[A-Za-z0-9._-]{1,64}$",
+            "Description": "The release's id; another one starts new tasks even for the same image",
+        }),
+    );
+}
+
+/// What `TASKHUB_SECRETS` says.
+fn secrets(template: &mut Template, task: Task) -> Intrinsic {
+    let parts = Secret::read_by(task).map(|secret| {
+        let arn = template.import(Stack::Data, &secret.parameter());
+        match (secret.renamed_for(task), &arn) {
+            (Some(name), Intrinsic::Ref(parameter)) => sub(format!("{name}=${{{parameter}}}")),
+            _ => arn,
+        }
+    });
+    Intrinsic::Join(parts.collect())
+}
+
+fn size(environment: &Environment, task: Task) -> (u32, u32) {
+    match task {
+        Task::Api => (environment.api.cpu, environment.api.memory),
+        Task::Worker => (environment.worker.cpu, environment.worker.memory),
+        Task::Migrate => MIGRATE_SIZE,
+    }
+}
+
+fn container(environment: &Environment, task: Task, secrets: &Intrinsic) -> anyhow::Result<Value> {
+    let mut variables: Vec<Value> = settings(task, environment)?
+        .into_iter()
+        .map(|(name, value)| json!({"Name": name, "Value": value}))
+        .collect();
+    variables.push(json!({"Name": "TASKHUB_SECRETS", "Value": secrets}));
+    let (_, memory) = size(environment, task);
+    let mut container = json!({
+        "Name": task.name(),
+        "Image": sub(format!(
+            "${{AWS::AccountId}}.dkr.ecr.${{AWS::Region}}.${{AWS::URLSuffix}}/{REPOSITORY}@${{{DIGEST}}}"
+        )),
+        "Essential": true,
+        "Command": task.command(),
+        "Environment": variables,
+        "User": USER,
+        "Privileged": false,
+        "ReadonlyRootFilesystem": true,
+        "LinuxParameters": {"InitProcessEnabled": true, "Capabilities": {"Drop": ["ALL"]}},
+        "Memory": memory,
+        "StopTimeout": task.stop_timeout(environment),
+        "Ulimits": [{"Name": "nofile", "SoftLimit": OPEN_FILES, "HardLimit": OPEN_FILES}],
+        "VersionConsistency": "enabled",
+        "DockerLabels": {"release": reference(RELEASE)},
+        "LogConfiguration": {
+            "LogDriver": "awslogs",
+            "Options": {
+                "awslogs-group": group(environment, task),
+                "awslogs-region": reference("AWS::Region"),
+                "awslogs-stream-prefix": task.name(),
+                "mode": "non-blocking",
+                "max-buffer-size": LOG_BUFFER,
+            },
+        },
+    });
+    if task == Task::Api {
+        container["PortMappings"] = json!([{
+            "Name": "http",
+            "ContainerPort": contract::api_port(),
+            "Protocol": "tcp",
+            "AppProtocol": "http",
+        }]);
+    }
+    if let Some(command) = task.health_command() {
+        let words: Vec<&str> = std::iter::once("CMD")
+            .chain(command.iter().copied())
+            .collect();
+        container["HealthCheck"] = json!({
+            "Command": words,
+            "Interval": PROBE.interval,
+            "Timeout": PROBE.timeout,
+            "Retries": PROBE.retries,
+            "StartPeriod": PROBE.start_period,
+        });
+    }
+    Ok(container)
+}
+
+/// The properties of a task definition as ECS itself takes them: names that begin small, and `${…}` where
+/// CloudFormation would fill something in.
+pub(crate) fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => match intrinsic(object) {
+            Some(text) => Value::String(text),
+            None => object
+                .iter()
+                .map(|(key, value)| {
+                    let content = if matches!(key.as_str(), "Options" | "DockerLabels") {
+                        named(value)
+                    } else {
+                        plain(value)
+                    };
+                    (small(key), content)
+                })
+                .collect(),
+        },
+        Value::Array(values) => values.iter().map(plain).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// A map whose keys are names, not properties.
+fn named(value: &Value) -> Value {
+    let entries = value.as_object().into_iter().flatten();
+    entries
+        .map(|(key, value)| (key.clone(), plain(value)))
+        .collect()
+}
+
+fn small(key: &str) -> String {
+    let mut letters = key.chars();
+    letters
+        .next()
+        .map(|first| first.to_lowercase().collect::<String>() + letters.as_str())
+        .unwrap_or_default()
+}
+
+fn intrinsic(object: &serde_json::Map<String, Value>) -> Option<String> {
+    let (key, value) = object.iter().next().filter(|_| object.len() == 1)?;
+    match key.as_str() {
+        "Ref" => Some(format!("${{{}}}", value.as_str()?)),
+        "Fn::Sub" => Some(value.as_str()?.to_owned()),
+        "Fn::Join" => {
+            let parts = value.get(1)?.as_array()?;
+            let texts: Vec<String> = parts
+                .iter()
+                .filter_map(|part| plain(part).as_str().map(str::to_owned))
+                .collect();
+            Some(texts.join(","))
+        }
+        _ => None,
+    }
+}
