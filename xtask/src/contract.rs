@@ -20,9 +20,6 @@ pub(crate) use settings::{is_secret, may_be_given, settings};
 
 use crate::environments::Environment;
 
-/// The major version of PostgreSQL: what Compose and the tests run is what is deployed.
-pub(crate) const POSTGRES: &str = "15";
-
 /// Neither root nor anybody's account.
 pub(crate) const USER: &str = "65532:65532";
 
@@ -117,11 +114,12 @@ impl Task {
         }
     }
 
-    /// What listens in the container.
-    pub(crate) fn ports(self) -> Vec<u16> {
+    /// Where it listens, by what is said there.
+    pub(crate) fn ports(self) -> Vec<(&'static str, u16)> {
+        let metrics = ("metrics", port("METRICS_ADDRESS"));
         match self {
-            Self::Api => vec![port("LISTEN_ADDRESS"), port("METRICS_ADDRESS")],
-            Self::Worker => vec![port("METRICS_ADDRESS")],
+            Self::Api => vec![("http", api_port()), metrics],
+            Self::Worker => vec![metrics],
             Self::Migrate => Vec::new(),
         }
     }
@@ -154,11 +152,6 @@ pub(crate) fn api_port() -> u16 {
 /// How long the API still accepts connections after SIGTERM, in seconds.
 pub(crate) fn drain() -> u32 {
     number("DRAIN_SECONDS")
-}
-
-/// For how long a job belongs to a worker that gives no sign of life, in seconds.
-pub(crate) fn job_lease() -> u32 {
-    number("JOB_LEASE_SECONDS")
 }
 
 fn port(address: &str) -> u16 {

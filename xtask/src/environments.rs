@@ -231,7 +231,7 @@ pub(crate) struct Worker {
     #[schemars(range(min = 10, max = 90))]
     pub(crate) target_cpu: u32,
     /// Whether tasks run on Fargate Spot, which is cheaper and takes them away at two minutes' notice.
-    /// `never`, `beyond_min` (the first `min` tasks are safe), or `always`.
+    /// `never`; `beyond_min`: three of four beyond the first `min`; `always`.
     pub(crate) spot: Spot,
 }
 
@@ -256,6 +256,9 @@ pub(crate) struct Migrate {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Database {
+    /// PostgreSQL's version. RDS moves to later minor versions by itself; a later major version here makes it move.
+    #[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?$"))]
+    pub(crate) version: String,
     /// The instance class.
     pub(crate) class: String,
     /// GiB of gp3 at first.
@@ -371,6 +374,11 @@ impl Environment {
     /// Every key that is set, `section.key`, with its value as TOML writes it.
     pub(crate) fn flat(&self) -> BTreeMap<String, String> {
         keys::flat(&self.text)
+    }
+
+    /// PostgreSQL's major version.
+    pub(crate) fn postgres(&self) -> &str {
+        self.database.version.split('.').next().unwrap_or_default()
     }
 
     /// As users see the API.

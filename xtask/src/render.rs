@@ -25,7 +25,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -81,6 +81,20 @@ pub(crate) fn render(environment: Environment) -> anyhow::Result<Rendered> {
         (Stack::Migrate, migrate::stack(&environment)?),
         (Stack::Service, service::stack(&environment)?),
     ];
+    for (stack, template) in stacks
+        .iter()
+        .filter(|(stack, _)| *stack != Stack::Bootstrap)
+    {
+        for (id, resource) in &template.resources {
+            ensure!(
+                bootstrap::may_be_made(resource.kind),
+                "{}/{id} is a {}, which CloudFormation's role may not make: \
+                 say what it needs in xtask/src/render/bootstrap/roles/execution.rs",
+                stack.as_str(),
+                resource.kind,
+            );
+        }
+    }
     Ok(Rendered {
         environment,
         stacks,
@@ -173,6 +187,10 @@ fn environment_files(rendered: &Rendered, production: &Environment) -> BTreeMap<
         priced.push((name, value));
     }
     policies(environment, &mut files);
+    files.insert(
+        "stacks.json".to_owned(),
+        template::text(&manifest(rendered)),
+    );
     files.insert("timeouts.md".to_owned(), timeouts::page(environment));
     let prices = cost::Prices::built_in();
     files.insert(
@@ -194,6 +212,38 @@ fn parameters(environment: &Environment, stack: Stack) -> Value {
     whole
 }
 
+/// `stacks.json`: what whoever has no `xtask` must know to deploy the environment. Paths are below
+/// `infra/rendered`; stacks come in the order in which they are made.
+fn manifest(rendered: &Rendered) -> Value {
+    let environment = &rendered.environment;
+    let name = environment.name;
+    let stacks = rendered.stacks.iter().map(|(stack, template)| {
+        let (template_file, parameters) = match stack {
+            Stack::Bootstrap => ("bootstrap/template.json".to_owned(), None),
+            _ => {
+                let file = |kind| format!("{name}/{}.{kind}.json", stack.as_str());
+                (file("template"), Some(file("params")))
+            }
+        };
+        let capabilities = template.names_roles().then_some("CAPABILITY_NAMED_IAM");
+        json!({
+            "name": stack.name(name),
+            "template": template_file,
+            "parameters": parameters,
+            "capabilities": capabilities.into_iter().collect::<Vec<_>>(),
+            "termination_protection": !matches!(stack, Stack::Migrate | Stack::Service),
+        })
+    });
+    json!({
+        "environment": name.as_str(),
+        "region": environment.region,
+        "account": environment.account,
+        "migrate_timeout_seconds": environment.migrate.timeout,
+        "deploy_timeout_seconds": environment.deploy.timeout,
+        "stacks": stacks.collect::<Vec<Value>>(),
+    })
+}
+
 fn task_definitions(template: &Value, files: &mut BTreeMap<String, String>) {
     for task in Task::ALL {
         let definition = &template["Resources"][format!("{}Task", task.title())]["Properties"];
@@ -211,7 +261,7 @@ fn policies(environment: &Environment, files: &mut BTreeMap<String, String>) {
     for role in iam::task_roles(environment, &subjects) {
         files.insert(
             format!("iam/{}.json", role.name),
-            template::text(&role.policy),
+            template::text(&template::filled(&role.policy)),
         );
     }
 }

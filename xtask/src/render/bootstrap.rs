@@ -7,6 +7,7 @@ mod storage;
 
 use serde_json::json;
 
+pub(crate) use roles::may_be_made;
 pub(crate) use storage::REPOSITORY;
 
 use super::{

@@ -123,8 +123,8 @@ fn capacity(environment: &Environment, task: Task) -> Value {
     let on_demand = json!([{"CapacityProvider": "FARGATE", "Weight": 1}]);
     match (task, environment.worker.spot) {
         (Task::Worker, Spot::BeyondMin) => json!([
-            {"CapacityProvider": "FARGATE", "Base": environment.worker.min, "Weight": 0},
-            {"CapacityProvider": "FARGATE_SPOT", "Weight": 1},
+            {"CapacityProvider": "FARGATE", "Base": environment.worker.min, "Weight": 1},
+            {"CapacityProvider": "FARGATE_SPOT", "Weight": 3},
         ]),
         (Task::Worker, Spot::Always) => json!([{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}]),
         (Task::Worker, Spot::Never) | (Task::Api | Task::Migrate, _) => on_demand,

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::{
     bootstrap::REPOSITORY,
     platform::group,
-    template::{Intrinsic, Stack, Template, reference, sub},
+    template::{Intrinsic, Stack, Template, filled, reference, sub},
 };
 use crate::{
-    contract::{self, PROBE, Secret, Task, USER, settings},
+    contract::{PROBE, Secret, Task, USER, settings},
     environments::Environment,
 };
 
@@ -136,13 +136,13 @@ fn container(environment: &Environment, task: Task, secrets: &Intrinsic) -> anyh
             },
         },
     });
-    if task == Task::Api {
-        container["PortMappings"] = json!([{
-            "Name": "http",
-            "ContainerPort": contract::api_port(),
-            "Protocol": "tcp",
-            "AppProtocol": "http",
-        }]);
+    let ports: Vec<Value> = task
+        .ports()
+        .iter()
+        .map(|(name, port)| json!({"Name": name, "ContainerPort": port, "Protocol": "tcp", "AppProtocol": "http"}))
+        .collect();
+    if !ports.is_empty() {
+        container["PortMappings"] = json!(ports);
     }
     if let Some(command) = task.health_command() {
         let words: Vec<&str> = std::iter::once("CMD")
@@ -161,56 +161,32 @@ fn container(environment: &Environment, task: Task, secrets: &Intrinsic) -> anyh
 
 /// The properties of a task definition as ECS itself takes them: names that begin small, and `${…}` where
 /// CloudFormation would fill something in.
-pub(crate) fn plain(value: &Value) -> Value {
+pub(crate) fn plain(properties: &Value) -> Value {
+    small(&filled(properties))
+}
+
+fn small(value: &Value) -> Value {
     match value {
-        Value::Object(object) => match intrinsic(object) {
-            Some(text) => Value::String(text),
-            None => object
-                .iter()
-                .map(|(key, value)| {
-                    let content = if matches!(key.as_str(), "Options" | "DockerLabels") {
-                        named(value)
-                    } else {
-                        plain(value)
-                    };
-                    (small(key), content)
-                })
-                .collect(),
-        },
-        Value::Array(values) => values.iter().map(plain).collect(),
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| {
+                // Their keys are names, not properties.
+                let names = matches!(key.as_str(), "Options" | "DockerLabels");
+                (
+                    small_letter(key),
+                    if names { value.clone() } else { small(value) },
+                )
+            })
+            .collect(),
+        Value::Array(values) => values.iter().map(small).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
 
-/// A map whose keys are names, not properties.
-fn named(value: &Value) -> Value {
-    let entries = value.as_object().into_iter().flatten();
-    entries
-        .map(|(key, value)| (key.clone(), plain(value)))
-        .collect()
-}
-
-fn small(key: &str) -> String {
+fn small_letter(key: &str) -> String {
     let mut letters = key.chars();
-    letters
+    let first = letters
         .next()
-        .map(|first| first.to_lowercase().collect::<String>() + letters.as_str())
-        .unwrap_or_default()
-}
-
-fn intrinsic(object: &serde_json::Map<String, Value>) -> Option<String> {
-    let (key, value) = object.iter().next().filter(|_| object.len() == 1)?;
-    match key.as_str() {
-        "Ref" => Some(format!("${{{}}}", value.as_str()?)),
-        "Fn::Sub" => Some(value.as_str()?.to_owned()),
-        "Fn::Join" => {
-            let parts = value.get(1)?.as_array()?;
-            let texts: Vec<String> = parts
-                .iter()
-                .filter_map(|part| plain(part).as_str().map(str::to_owned))
-                .collect();
-            Some(texts.join(","))
-        }
-        _ => None,
-    }
+        .map(|first| first.to_lowercase().collect::<String>());
+    first.unwrap_or_default() + letters.as_str()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::environments::Name;
 
@@ -76,15 +76,6 @@ pub(crate) enum Stack {
 }
 
 impl Stack {
-    /// In the order in which they are made.
-    pub(crate) const OF_AN_ENVIRONMENT: [Self; 5] = [
-        Self::Network,
-        Self::Data,
-        Self::Platform,
-        Self::Migrate,
-        Self::Service,
-    ];
-
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Bootstrap => "bootstrap",
@@ -93,6 +84,14 @@ impl Stack {
             Self::Platform => "platform",
             Self::Migrate => "migrate",
             Self::Service => "service",
+        }
+    }
+
+    /// As CloudFormation knows it.
+    pub(crate) fn name(self, environment: Name) -> String {
+        match self {
+            Self::Bootstrap => "taskhub-bootstrap".to_owned(),
+            _ => format!("taskhub-{environment}-{}", self.as_str()),
         }
     }
 
@@ -214,6 +213,13 @@ impl Template {
         );
     }
 
+    /// Whether it makes roles or policies under names of ours.
+    pub(crate) fn names_roles(&self) -> bool {
+        self.resources
+            .values()
+            .any(|resource| resource.kind.starts_with("AWS::IAM::"))
+    }
+
     pub(crate) fn to_value(&self) -> Value {
         json!(self)
     }
@@ -257,7 +263,37 @@ pub(crate) fn title(name: &str) -> String {
     name.split('-').filter_map(upper).collect()
 }
 
+/// The value with `${…}` wherever CloudFormation would fill something in.
+pub(crate) fn filled(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => match intrinsic(object) {
+            Some(text) => Value::String(text),
+            None => object
+                .iter()
+                .map(|(key, value)| (key.clone(), filled(value)))
+                .collect(),
+        },
+        Value::Array(values) => values.iter().map(filled).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+fn intrinsic(object: &Map<String, Value>) -> Option<String> {
+    let (key, value) = object.iter().next().filter(|_| object.len() == 1)?;
+    match key.as_str() {
+        "Ref" => Some(format!("${{{}}}", value.as_str()?)),
+        "Fn::Sub" => Some(value.as_str()?.to_owned()),
+        "Fn::Join" => {
+            let parts = filled(value.get(1)?);
+            let texts: Vec<&str> = parts.as_array()?.iter().filter_map(Value::as_str).collect();
+            Some(texts.join(","))
+        }
+        _ => None,
+    }
+}
+
 /// CloudFormation takes a template of at most this many bytes with a request; a longer one needs a bucket.
+#[cfg(test)]
 pub(crate) const LONGEST: usize = 51_200;
 
 /// What stands on one line where it fits.

@@ -6,6 +6,8 @@ mod pipelines;
 
 use serde_json::{Value, json};
 
+pub(crate) use execution::may_be_made;
+
 use crate::render::{
     iam::{allow, arn, policy},
     template::{Template, attribute, reference, sub},
@@ -60,7 +62,6 @@ const READ: &[&str] = &[
     "sns:Get*",
     "sns:List*",
     "ssm:Describe*",
-    "ssm:GetParameter*",
     "ssm:List*",
     "tag:Get*",
     "wafv2:Describe*",
@@ -79,6 +80,7 @@ pub(super) fn add(template: &mut Template) {
             "PolicyDocument": policy(vec![
                 allow(json!(READ), json!("*")),
                 allow(json!(["s3:GetObject", "s3:ListBucket"]), state(&["", "/*"])),
+                allow(json!(["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]), json!(arn("ssm", "parameter/taskhub/*"))),
                 allow(json!("kms:Decrypt"), json!(attribute("Key", "Arn"))),
             ]),
         }),

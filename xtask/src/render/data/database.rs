@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Imports, secrets};
 use crate::{
-    contract::{POSTGRES, classes},
+    contract::classes,
     environments::Environment,
     render::{
         alarms::{self, kebab},
@@ -13,9 +13,6 @@ use crate::{
         template::{Intrinsic, Template, attribute, reference, sub},
     },
 };
-
-/// RDS chooses the minor version and keeps it up to date.
-const VERSION: &str = POSTGRES;
 
 pub(super) fn add(template: &mut Template, environment: &Environment, imports: &Imports) {
     parameters(template, environment);
@@ -40,7 +37,7 @@ fn parameters(template: &mut Template, environment: &Environment) {
         "DatabaseParameters",
         "AWS::RDS::DBParameterGroup",
         json!({
-            "Family": format!("postgres{VERSION}"),
+            "Family": format!("postgres{}", environment.postgres()),
             "Description": "TLS only, and what a slow or stuck client leaves in the log",
             "Parameters": {
                 "rds.force_ssl": "1",
@@ -106,7 +103,7 @@ fn instance(template: &mut Template, environment: &Environment, imports: &Import
         "DBInstanceIdentifier": identifier(environment),
         "DBInstanceClass": database.class,
         "Engine": "postgres",
-        "EngineVersion": VERSION,
+        "EngineVersion": database.version,
         "DBName": secrets::DATABASE_NAME,
         "MasterUsername": owner("username"),
         "MasterUserPassword": owner("password"),
@@ -128,7 +125,8 @@ fn instance(template: &mut Template, environment: &Environment, imports: &Import
         "PreferredBackupWindow": "01:00-02:00",
         "PreferredMaintenanceWindow": "sun:02:30-sun:03:30",
         "AutoMinorVersionUpgrade": true,
-        "AllowMajorVersionUpgrade": false,
+        // A later major version in the environment file is meant; `cargo xtask plan` shows what it does.
+        "AllowMajorVersionUpgrade": true,
         "CopyTagsToSnapshot": true,
         "DeleteAutomatedBackups": false,
         "DeletionProtection": database.deletion_protection,

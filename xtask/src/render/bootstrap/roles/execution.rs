@@ -434,10 +434,10 @@ const SERVICES: &[Row] = &[
     ),
 ];
 
-/// The resource types that an environment may consist of. Roles have rules of their own.
-pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
-    let rows = [NETWORK, DATA, SERVICES].into_iter().flatten();
-    rows.map(|(kind, ..)| *kind).chain(["AWS::IAM::Role"])
+/// Whether CloudFormation can make a resource of this type. Roles have rules of their own.
+pub(crate) fn may_be_made(kind: &str) -> bool {
+    let mut rows = [NETWORK, DATA, SERVICES].into_iter().flatten();
+    kind == "AWS::IAM::Role" || rows.any(|(row, ..)| *row == kind)
 }
 
 pub(super) fn add(template: &mut Template) {
@@ -453,7 +453,12 @@ pub(super) fn add(template: &mut Template) {
         let statements = by_resource.into_iter().map(|(resource, mut actions)| {
             actions.sort_unstable();
             actions.dedup();
-            allow(json!(actions), limited(resource))
+            let mut statement = allow(json!(actions), limited(resource));
+            if resource == ANYTHING {
+                statement["Condition"] =
+                    json!({"StringEquals": {"aws:RequestedRegion": regions()}});
+            }
+            statement
         });
         template.add(
             id,
@@ -487,6 +492,11 @@ pub(super) fn add(template: &mut Template) {
             ],
         }),
     );
+}
+
+/// This region, and the one where the services that know no regions are.
+fn regions() -> Value {
+    json!([reference("AWS::Region"), "us-east-1"])
 }
 
 fn limited(resource: &str) -> Value {
