@@ -32,7 +32,7 @@ use similar::TextDiff;
 use crate::{
     checkout::Checkout,
     contract::Task,
-    environments::{Environment, Name},
+    environments::{self, Environment, Name},
     progress,
     signals::Signals,
 };
@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments, _: &Signals) -> anyhow::Result<ExitCode
     }
     write(&checkout.root, &kept, &fresh)?;
     progress::say(format_args!(
-        "infra/rendered holds {} files, {} of them changed",
+        "{} files are rendered, {} of them changed",
         fresh.len(),
         changed.len()
     ));
@@ -146,6 +146,11 @@ fn verdict(changed: &[&PathBuf]) -> ExitCode {
     ExitCode::from(DIFFERS)
 }
 
+/// The page that lists the environment files' keys, and the marks around the list.
+const PAGE: &str = "docs/deployment.md";
+const BEGIN: &str = "<!-- keys: written by `cargo xtask render` -->\n";
+const END: &str = "<!-- end of keys -->";
+
 /// Everything that is rendered.
 fn files(root: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
@@ -155,6 +160,7 @@ fn files(root: &Path) -> anyhow::Result<Files> {
         folder.join("bootstrap/template.json"),
         template::text(&bootstrap),
     );
+    files.insert(PAGE.into(), page(&fs::read_to_string(root.join(PAGE))?)?);
     let production = Environment::load(root, Name::Production)?;
     for name in Name::ALL {
         let rendered = render(Environment::load(root, name)?)?;
@@ -164,6 +170,19 @@ fn files(root: &Path) -> anyhow::Result<Files> {
         }
     }
     Ok(files)
+}
+
+/// The page with the list as it should be.
+fn page(text: &str) -> anyhow::Result<String> {
+    let parts = text
+        .split_once(BEGIN)
+        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) =
+        parts.with_context(|| format!("{PAGE} has lost the marks around the list of keys"))?;
+    Ok(format!(
+        "{before}{BEGIN}\n{}\n{END}{after}",
+        environments::reference()
+    ))
 }
 
 /// File name below the environment's folder → content.
@@ -202,7 +221,7 @@ fn environment_files(rendered: &Rendered, production: &Environment) -> BTreeMap<
     files
 }
 
-/// What goes with a template, in the form that CodePipeline and `aws cloudformation deploy` take: its parameters, the
+/// What goes with a template, in the form that `aws cloudformation deploy` takes: its parameters, the
 /// tags of every resource, and for the data stack the policy that keeps them.
 fn parameters(environment: &Environment, stack: Stack) -> Value {
     let mut whole = json!({"Parameters": {}, "Tags": environment.tags});
@@ -218,12 +237,11 @@ fn manifest(rendered: &Rendered) -> Value {
     let environment = &rendered.environment;
     let name = environment.name;
     let stacks = rendered.stacks.iter().map(|(stack, template)| {
-        let (template_file, parameters) = match stack {
-            Stack::Bootstrap => ("bootstrap/template.json".to_owned(), None),
-            _ => {
-                let file = |kind| format!("{name}/{}.{kind}.json", stack.as_str());
-                (file("template"), Some(file("params")))
-            }
+        let file = |kind| format!("{name}/{}.{kind}.json", stack.as_str());
+        let (template_file, parameters) = if *stack == Stack::Bootstrap {
+            ("bootstrap/template.json".to_owned(), None)
+        } else {
+            (file("template"), Some(file("params")))
         };
         let capabilities = template.names_roles().then_some("CAPABILITY_NAMED_IAM");
         json!({
@@ -269,6 +287,9 @@ fn policies(environment: &Environment, files: &mut BTreeMap<String, String>) {
 /// What is there already; a folder that is not there holds nothing.
 fn read(root: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
+    if let Ok(text) = fs::read_to_string(root.join(PAGE)) {
+        files.insert(PAGE.into(), text);
+    }
     let mut folders = vec![PathBuf::from("infra/rendered")];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(root.join(&folder)) else {

@@ -2,11 +2,10 @@
 //!
 //! `UPDATE=1` rewrites the files instead of comparing them.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use taskhub::settings::{
-    Api, Environment, HealthCheck, Migration, Program, Source, VARIABLES, Worker, env_example,
-    table,
+    Api, Environment, HealthCheck, Migration, Source, VARIABLES, Worker, env_example, table,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -96,53 +95,4 @@ fn the_deployment_page_lists_every_variable() {
         "docs/deployment.md",
         &format!("{before}{BEGIN}\n{}\n{END}{after}", table()),
     );
-}
-
-#[test]
-fn compose_sets_what_is_required_and_nothing_unknown() {
-    let services = [
-        ("migrate", Program::Migration),
-        ("api", Program::Api),
-        ("worker", Program::Worker),
-    ];
-    for (service, program) in services {
-        let set = compose_environment(service);
-        let known: BTreeSet<&str> = VARIABLES
-            .iter()
-            .filter(|variable| variable.programs.contains(&program))
-            .map(|variable| variable.name)
-            .collect();
-        let required: BTreeSet<&str> = VARIABLES
-            .iter()
-            .filter(|variable| {
-                variable.programs.contains(&program)
-                    && variable.default.is_required(Environment::Development)
-            })
-            .map(|variable| variable.name)
-            .collect();
-        let set: BTreeSet<&str> = set.iter().map(String::as_str).collect();
-        assert!(
-            set.is_subset(&known),
-            "{service} has unknown variables: {set:?}"
-        );
-        assert!(
-            required.is_subset(&set),
-            "{service} lacks required variables: {set:?}"
-        );
-    }
-}
-
-/// The names under `environment:` of a service. The file keeps to two spaces a level and to maps.
-fn compose_environment(service: &str) -> Vec<String> {
-    let file = text("docker-compose.yml");
-    file.lines()
-        .skip_while(|line| *line != format!("  {service}:"))
-        .skip(1)
-        .take_while(|line| line.is_empty() || line.starts_with("   "))
-        .skip_while(|line| *line != "    environment:")
-        .skip(1)
-        .take_while(|line| line.starts_with("      "))
-        .filter_map(|line| Some(line.trim().split_once(':')?.0.to_owned()))
-        .filter(|name| !name.starts_with('#'))
-        .collect()
 }

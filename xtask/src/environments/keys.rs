@@ -80,7 +80,12 @@ fn flatten(prefix: &str, table: &Table, values: &mut BTreeMap<String, String>) {
     for (name, value) in table {
         match value {
             Value::Table(inner) => flatten(&format!("{prefix}{name}."), inner, values),
-            value => {
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Array(_) => {
                 values.insert(format!("{prefix}{name}"), value.to_string());
             }
         }

@@ -85,9 +85,9 @@ fn release_parameters(template: &mut Template) {
 fn secrets(template: &mut Template, task: Task) -> Intrinsic {
     let parts = Secret::read_by(task).map(|secret| {
         let arn = template.import(Stack::Data, &secret.parameter());
-        match (secret.renamed_for(task), &arn) {
-            (Some(name), Intrinsic::Ref(parameter)) => sub(format!("{name}=${{{parameter}}}")),
-            _ => arn,
+        match secret.renamed_for(task) {
+            Some(name) => sub(format!("{name}={}", arn.within())),
+            None => arn,
         }
     });
     Intrinsic::Join(parts.collect())

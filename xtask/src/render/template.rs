@@ -28,6 +28,20 @@ pub(crate) enum Intrinsic {
     If(&'static str, Box<Value>, Box<Value>),
 }
 
+impl Intrinsic {
+    /// As it stands within a text that [`sub`] takes.
+    pub(crate) fn within(&self) -> String {
+        match self {
+            Self::Ref(name) => format!("${{{name}}}"),
+            Self::GetAtt(name, attribute) => format!("${{{name}.{attribute}}}"),
+            Self::Sub(text) => text.clone(),
+            Self::Select(..) | Self::Split(_) | Self::Join(_) | Self::Zones | Self::If(..) => {
+                unreachable!("only single values stand within texts")
+            }
+        }
+    }
+}
+
 impl Serialize for Intrinsic {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
@@ -89,10 +103,10 @@ impl Stack {
 
     /// As CloudFormation knows it.
     pub(crate) fn name(self, environment: Name) -> String {
-        match self {
-            Self::Bootstrap => "taskhub-bootstrap".to_owned(),
-            _ => format!("taskhub-{environment}-{}", self.as_str()),
+        if self == Self::Bootstrap {
+            return "taskhub-bootstrap".to_owned();
         }
+        format!("taskhub-{environment}-{}", self.as_str())
     }
 
     /// Where the stack keeps a value for others, in Parameter Store.
@@ -312,10 +326,9 @@ fn write(value: &Value, depth: usize, used: usize, text: &mut String) {
     let line = one_line(value);
     let indent = "  ".repeat(depth + 1);
     let last = "  ".repeat(depth);
+    let fits = depth * 2 + used + line.len() <= WIDTH;
     match value {
-        Value::Object(object)
-            if depth * 2 + used + line.len() > WIDTH || depth < 2 && !object.is_empty() =>
-        {
+        Value::Object(object) if !object.is_empty() && (!fits || depth < 2) => {
             for (index, (key, value)) in object.iter().enumerate() {
                 let key = Value::from(key.as_str()).to_string();
                 text.push_str(if index == 0 { "{\n" } else { ",\n" });
@@ -324,7 +337,7 @@ fn write(value: &Value, depth: usize, used: usize, text: &mut String) {
             }
             text.push_str(&format!("\n{last}}}"));
         }
-        Value::Array(values) if depth * 2 + used + line.len() > WIDTH => {
+        Value::Array(values) if !fits => {
             for (index, value) in values.iter().enumerate() {
                 text.push_str(if index == 0 { "[\n" } else { ",\n" });
                 text.push_str(&indent);
@@ -332,7 +345,12 @@ fn write(value: &Value, depth: usize, used: usize, text: &mut String) {
             }
             text.push_str(&format!("\n{last}]"));
         }
-        _ => text.push_str(&line),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => text.push_str(&line),
     }
 }
 

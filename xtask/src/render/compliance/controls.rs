@@ -459,8 +459,8 @@ fn statements(policy: &Value, holds: fn(&Value) -> bool) -> bool {
 
 /// One text or a list of them.
 fn words(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
-        other => other.as_str().into_iter().collect(),
-    }
+    let list = value
+        .as_array()
+        .map_or(std::slice::from_ref(value), Vec::as_slice);
+    list.iter().filter_map(Value::as_str).collect()
 }

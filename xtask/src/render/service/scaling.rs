@@ -149,24 +149,19 @@ fn backlog(environment: &Environment, task: Task, imports: &Imports) -> Value {
 }
 
 fn resource(task: Task, imports: &Imports) -> Intrinsic {
-    let cluster = parameter(&imports.cluster);
     let service = attribute(service_id(task), "Name");
-    match service {
-        Intrinsic::GetAtt(id, name) => sub(format!("service/${{{cluster}}}/${{{id}.{name}}}")),
-        other => other,
-    }
+    sub(format!(
+        "service/{}/{}",
+        imports.cluster.within(),
+        service.within()
+    ))
 }
 
 /// The load balancer and the target group, as scaling names them together.
 fn label(imports: &Imports) -> Intrinsic {
-    let balancer = parameter(&imports.load_balancer_name);
-    let group = parameter(&imports.target_group_name);
-    sub(format!("${{{balancer}}}/${{{group}}}"))
-}
-
-fn parameter(import: &Intrinsic) -> &str {
-    match import {
-        Intrinsic::Ref(name) => name,
-        _ => unreachable!("an import is a parameter"),
-    }
+    sub(format!(
+        "{}/{}",
+        imports.load_balancer_name.within(),
+        imports.target_group_name.within()
+    ))
 }

@@ -1,0 +1,81 @@
+//! The image.
+
+use super::*;
+
+#[test]
+fn the_dockerfile_says_what_the_contract_says() {
+    assert_agrees(
+        &file("Dockerfile"),
+        &[
+            ("USER 65532:65532", "USER 0:0"),
+            ("EXPOSE 8000 9000", "EXPOSE 8080 9000"),
+            ("STOPSIGNAL SIGTERM", "STOPSIGNAL SIGINT"),
+            ("--interval=10s", "--interval=30s"),
+            ("--timeout=3s", "--timeout=9s"),
+            ("--start-period=20s", "--start-period=1s"),
+            ("--retries=3", "--retries=9"),
+            (
+                r#"CMD ["taskhub-api", "healthcheck"]"#,
+                r#"CMD ["curl", "localhost"]"#,
+            ),
+            (
+                r#"CMD ["taskhub-api", "serve"]"#,
+                r#"CMD ["taskhub-worker"]"#,
+            ),
+        ],
+        differences,
+    );
+}
+
+fn differences(text: &str) -> Vec<String> {
+    let mut comparison = Comparison::new();
+    let mut same = |instruction: &str, should_be: String| {
+        let is = last(text, instruction);
+        comparison.same(instruction, is, should_be);
+    };
+    let ports: Vec<String> = Task::Api
+        .ports()
+        .iter()
+        .map(|(_, port)| port.to_string())
+        .collect();
+    let list = |words: &[&str]| {
+        format!(
+            "[{}]",
+            words
+                .iter()
+                .map(|word| format!("{word:?}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    };
+    let health = Task::Api.health_command().expect("a health check");
+    same("USER", USER.to_owned());
+    same("EXPOSE", ports.join(" "));
+    same("STOPSIGNAL", "SIGTERM".to_owned());
+    same("CMD", list(Task::Api.command()));
+    same(
+        "HEALTHCHECK",
+        format!(
+            "--interval={}s --timeout={}s --start-period={}s --retries={} CMD {}",
+            PROBE.interval,
+            PROBE.timeout,
+            PROBE.start_period,
+            PROBE.retries,
+            list(health)
+        ),
+    );
+    comparison.found()
+}
+
+/// The instruction that counts: the last of its kind, with its continued lines.
+fn last(text: &str, instruction: &str) -> String {
+    let joined = text.replace("\\\n", " ");
+    let line = joined
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix(instruction)?.strip_prefix(' '));
+    line.unwrap_or_default()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
