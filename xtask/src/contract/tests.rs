@@ -73,14 +73,11 @@ fn every_secret_gives_variables_that_exist() {
     for secret in SECRETS {
         let given = secret.readers.iter().flat_map(|(_, variables)| *variables);
         for name in secret.holds.iter().chain(given) {
-            // Added with the migration's own role for the services.
-            if *name != "SERVICE_DATABASE_URL" {
-                assert!(
-                    is_secret(name),
-                    "{} gives {name}, which is no secret variable",
-                    secret.name
-                );
-            }
+            assert!(
+                is_secret(name),
+                "{} gives {name}, which is no secret variable",
+                secret.name
+            );
         }
     }
 }
@@ -92,7 +89,7 @@ fn a_task_reads_no_secret_that_it_has_no_variable_for() {
             for name in secret.given_to(task).expect("a reader") {
                 let variable = VARIABLES.iter().find(|variable| variable.name == *name);
                 let reads =
-                    variable.is_none_or(|variable| variable.programs.contains(&task.program()));
+                    variable.is_some_and(|variable| variable.programs.contains(&task.program()));
                 assert!(reads, "{task:?} is given {name} and does not read it");
             }
         }

@@ -18,6 +18,7 @@ fn the_dockerfile_says_what_the_contract_says() {
                 r#"CMD ["taskhub-api", "healthcheck"]"#,
                 r#"CMD ["curl", "localhost"]"#,
             ),
+            ("/etc/ssl/certs/rds.pem", "/etc/rds.pem"),
             (
                 r#"CMD ["taskhub-api", "serve"]"#,
                 r#"CMD ["taskhub-worker"]"#,
@@ -63,6 +64,11 @@ fn differences(text: &str) -> Vec<String> {
             PROBE.retries,
             list(health)
         ),
+    );
+    comparison.ensure(
+        text.lines()
+            .any(|line| line.starts_with("COPY ") && line.ends_with(RDS_CERTIFICATES)),
+        format!("RDS's authorities are not at {RDS_CERTIFICATES}"),
     );
     comparison.found()
 }

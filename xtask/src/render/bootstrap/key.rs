@@ -25,7 +25,7 @@ pub(super) fn add(template: &mut Template) {
                 "Description": "Everything that TaskHub keeps",
                 "EnableKeyRotation": true,
                 "PendingWindowInDays": 30,
-                "KeyPolicy": iam::policy(vec![account(), logs(), publishers()]),
+                "KeyPolicy": iam::policy(vec![account(), logs(), publishers(), rules()]),
             }),
         )
         .retained();
@@ -66,11 +66,21 @@ fn publishers() -> Value {
         "Principal": {"Service": [
             "budgets.amazonaws.com",
             "cloudwatch.amazonaws.com",
-            "events.amazonaws.com",
             "events.rds.amazonaws.com",
         ]},
         "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
         "Resource": "*",
         "Condition": {"StringEquals": {"aws:SourceAccount": reference("AWS::AccountId")}},
+    })
+}
+
+/// `EventBridge` publishes too, but does not say for whom: with a condition its messages would be lost silently.
+fn rules() -> Value {
+    json!({
+        "Sid": "Rules",
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": "*",
     })
 }

@@ -51,7 +51,12 @@ pub(super) fn add(template: &mut Template, environment: &Environment, imports: &
         json!({
             "RoleName": format!("taskhub-{}-backup", environment.name),
             "PermissionsBoundary": imports.boundary,
-            "AssumeRolePolicyDocument": iam::trust("backup.amazonaws.com", "backup", "*"),
+            "AssumeRolePolicyDocument": iam::policy(vec![json!({
+                // Backup does not say for which of its resources it asks.
+                "Effect": "Allow",
+                "Principal": {"Service": "backup.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            })]),
             "ManagedPolicyArns": [managed("AWSBackupServiceRolePolicyForBackup")],
         }),
     );

@@ -133,6 +133,7 @@ fn instance(template: &mut Template, environment: &Environment, imports: &Import
         "EnableCloudwatchLogsExports": ["postgresql", "upgrade"],
         "MonitoringInterval": 60,
         "MonitoringRoleArn": attribute("DatabaseMonitoringRole", "Arn"),
+        "DatabaseInsightsMode": "standard",
         "EnablePerformanceInsights": true,
         "PerformanceInsightsKMSKeyId": imports.key,
         "PerformanceInsightsRetentionPeriod": 7,
