@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use regex::Regex;
 use toml::{Table, Value};
 
-use super::{Egress, Environment, Name, Spot, keys::line_of, reference};
+use super::{Egress, Environment, Name, Spot, parsing::line_of, reference};
 use crate::{
     contract::{self, classes},
     render::{connections, cost::Prices, timeouts},

@@ -8,15 +8,23 @@ use serde_json::Value;
 use super::template::{Stack, Template};
 use crate::environments::{Environment, Name};
 
-/// One control: which resources it is about, and what must hold for the properties of each.
+/// One control: which resources it is about, and what must hold for their properties.
 struct Control {
     /// As Security Hub names it; † where its membership in the standard is not confirmed.
     id: &'static str,
     demand: &'static str,
     kind: &'static str,
     holds: fn(&Value) -> bool,
-    /// How many resources of the kind there must be at least.
-    least: usize,
+    reach: Reach,
+}
+
+enum Reach {
+    /// There are some, and it holds for each.
+    Every,
+    /// It holds for each, if there are any.
+    EveryIfAny,
+    /// It holds for one at least.
+    Some,
 }
 
 /// A control that no template can decide, and who looks at it instead.
@@ -26,42 +34,46 @@ struct Elsewhere {
     place: &'static str,
 }
 
+/// With the resources that meet it or break it, as `stack/id`.
 enum Outcome {
     Met(Vec<String>),
-    /// The resources that break it, or none where there should be some.
     Unmet(Vec<String>),
+    /// There is nothing that it is about.
+    Void,
 }
 
 impl Control {
     fn outcome(&self, stacks: &[(Stack, Template)]) -> Outcome {
-        let mut met = Vec::new();
-        let mut unmet = Vec::new();
-        for (stack, template) in stacks {
-            for (id, resource) in &template.resources {
-                if resource.kind == self.kind {
-                    let name = format!("{}/{id}", stack.as_str());
-                    if (self.holds)(&resource.properties) {
-                        met.push(name)
-                    } else {
-                        unmet.push(name)
-                    }
-                }
+        let resources = stacks.iter().flat_map(|(stack, template)| {
+            let of_kind = template
+                .resources
+                .iter()
+                .filter(|(_, resource)| resource.kind == self.kind);
+            of_kind.map(move |(id, resource)| {
+                (
+                    format!("{}/{id}", stack.as_str()),
+                    (self.holds)(&resource.properties),
+                )
+            })
+        });
+        let (met, unmet): (Vec<_>, Vec<_>) = resources.partition(|(_, holds)| *holds);
+        let names =
+            |resources: Vec<(String, bool)>| resources.into_iter().map(|(name, _)| name).collect();
+        match (&self.reach, met.is_empty(), unmet.is_empty()) {
+            (Reach::EveryIfAny, true, true) => Outcome::Void,
+            (Reach::Some, false, _) | (Reach::Every | Reach::EveryIfAny, false, true) => {
+                Outcome::Met(names(met))
             }
-        }
-        if unmet.is_empty() && met.len() >= self.least {
-            Outcome::Met(met)
-        } else {
-            Outcome::Unmet(unmet)
+            (Reach::Some | Reach::Every | Reach::EveryIfAny, _, _) => Outcome::Unmet(names(unmet)),
         }
     }
 }
 
 /// Ids of controls that the templates do not meet, with the resources that break them.
 pub(crate) fn unmet(stacks: &[(Stack, Template)]) -> Vec<(&'static str, Vec<String>)> {
-    controls::CONTROLS
-        .iter()
+    controls::all()
         .filter_map(|control| match control.outcome(stacks) {
-            Outcome::Met(_) => None,
+            Outcome::Met(_) | Outcome::Void => None,
             Outcome::Unmet(resources) => Some((control.id, resources)),
         })
         .collect()
@@ -74,7 +86,7 @@ pub(crate) fn page(
     stacks: &[(Stack, Template)],
 ) -> String {
     let open = unmet(stacks).len();
-    let all = controls::CONTROLS.len();
+    let all = controls::all().count();
     let mut text = format!(
         "# Security Hub's best practices in {}\n\n\
          Written by `cargo xtask render` from the rendered templates: {} of the {all} controls that a template decides are met. \
@@ -84,10 +96,11 @@ pub(crate) fn page(
         environment.name,
         all - open,
     );
-    for control in controls::CONTROLS {
+    for control in controls::all() {
         let (sign, resources) = match control.outcome(stacks) {
             Outcome::Met(resources) => ("met", resources),
             Outcome::Unmet(resources) => ("**not met**", resources),
+            Outcome::Void => ("nothing to meet", Vec::new()),
         };
         text.push_str(&format!(
             "| {} | {} | {sign} | {} |\n",

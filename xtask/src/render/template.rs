@@ -1,82 +1,18 @@
-//! A CloudFormation template as a value, and its text: JSON with sorted keys, the same on every machine.
+//! A CloudFormation template as a value.
+
+mod intrinsic;
+mod text;
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::environments::Name;
-
-/// What CloudFormation reckons when a stack changes.
-#[derive(Clone, Debug)]
-pub(crate) enum Intrinsic {
-    /// A resource's main identifier, a parameter's value, or a pseudo parameter such as `AWS::Region`.
-    Ref(String),
-    /// An attribute of a resource.
-    GetAtt(String, &'static str),
-    /// A text with `${…}` in it.
-    Sub(String),
-    /// One element of a list, counted from 0.
-    Select(usize, Box<Value>),
-    /// The elements of a text that commas divide.
-    Split(Box<Intrinsic>),
-    /// The elements, with commas between them.
-    Join(Vec<Intrinsic>),
-    /// The region's availability zones.
-    Zones,
-    /// One value or another, by the template's condition of that name.
-    If(&'static str, Box<Value>, Box<Value>),
-}
-
-impl Intrinsic {
-    /// As it stands within a text that [`sub`] takes.
-    pub(crate) fn within(&self) -> String {
-        match self {
-            Self::Ref(name) => format!("${{{name}}}"),
-            Self::GetAtt(name, attribute) => format!("${{{name}.{attribute}}}"),
-            Self::Sub(text) => text.clone(),
-            Self::Select(..) | Self::Split(_) | Self::Join(_) | Self::Zones | Self::If(..) => {
-                unreachable!("only single values stand within texts")
-            }
-        }
-    }
-}
-
-impl Serialize for Intrinsic {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        match self {
-            Self::Ref(name) => map.serialize_entry("Ref", name)?,
-            Self::GetAtt(name, attribute) => {
-                map.serialize_entry("Fn::GetAtt", &[name, *attribute])?
-            }
-            Self::Sub(text) => map.serialize_entry("Fn::Sub", text)?,
-            Self::Select(index, list) => map.serialize_entry("Fn::Select", &(index, list))?,
-            Self::Split(text) => map.serialize_entry("Fn::Split", &(",", text))?,
-            Self::Join(parts) => map.serialize_entry("Fn::Join", &(",", parts))?,
-            Self::Zones => map.serialize_entry("Fn::GetAZs", "")?,
-            Self::If(condition, yes, no) => map.serialize_entry("Fn::If", &(condition, yes, no))?,
-        }
-        map.end()
-    }
-}
-
-pub(crate) fn reference(name: impl Into<String>) -> Intrinsic {
-    Intrinsic::Ref(name.into())
-}
-
-pub(crate) fn attribute(name: impl Into<String>, attribute: &'static str) -> Intrinsic {
-    Intrinsic::GetAtt(name.into(), attribute)
-}
-
-pub(crate) fn sub(text: impl Into<String>) -> Intrinsic {
-    Intrinsic::Sub(text.into())
-}
-
-/// The ARN of a secret: `Ref` gives it too, but not everywhere.
-pub(crate) fn secret_arn(name: &str) -> Intrinsic {
-    attribute(name, "Id")
-}
+pub(crate) use intrinsic::{Intrinsic, attribute, reference, secret_arn, sub};
+#[cfg(test)]
+pub(crate) use text::LONGEST;
+pub(crate) use text::{compact, filled, text};
 
 /// One stack.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -275,121 +211,4 @@ pub(crate) fn title(name: &str) -> String {
             .map(|first| first.to_uppercase().collect::<String>() + letters.as_str())
     };
     name.split('-').filter_map(upper).collect()
-}
-
-/// The value with `${…}` wherever CloudFormation would fill something in.
-pub(crate) fn filled(value: &Value) -> Value {
-    match value {
-        Value::Object(object) => match intrinsic(object) {
-            Some(text) => Value::String(text),
-            None => object
-                .iter()
-                .map(|(key, value)| (key.clone(), filled(value)))
-                .collect(),
-        },
-        Value::Array(values) => values.iter().map(filled).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-    }
-}
-
-fn intrinsic(object: &Map<String, Value>) -> Option<String> {
-    let (key, value) = object.iter().next().filter(|_| object.len() == 1)?;
-    match key.as_str() {
-        "Ref" => Some(format!("${{{}}}", value.as_str()?)),
-        "Fn::Sub" => Some(value.as_str()?.to_owned()),
-        "Fn::Join" => {
-            let parts = filled(value.get(1)?);
-            let texts: Vec<&str> = parts.as_array()?.iter().filter_map(Value::as_str).collect();
-            Some(texts.join(","))
-        }
-        _ => None,
-    }
-}
-
-/// CloudFormation takes a template of at most this many bytes with a request; a longer one needs a bucket.
-#[cfg(test)]
-pub(crate) const LONGEST: usize = 51_200;
-
-/// What stands on one line where it fits.
-const WIDTH: usize = 110;
-
-/// JSON with sorted keys, whatever order the value has; what is short stays on one line.
-pub(crate) fn text(value: &Value) -> String {
-    let mut text = String::new();
-    write(&sorted(value), 0, 0, &mut text);
-    text.push('\n');
-    text
-}
-
-/// `used` columns of the line are taken already, by the key.
-fn write(value: &Value, depth: usize, used: usize, text: &mut String) {
-    let line = one_line(value);
-    let indent = "  ".repeat(depth + 1);
-    let last = "  ".repeat(depth);
-    let fits = depth * 2 + used + line.len() <= WIDTH;
-    match value {
-        Value::Object(object) if !object.is_empty() && (!fits || depth < 2) => {
-            for (index, (key, value)) in object.iter().enumerate() {
-                let key = Value::from(key.as_str()).to_string();
-                text.push_str(if index == 0 { "{\n" } else { ",\n" });
-                text.push_str(&format!("{indent}{key}: "));
-                write(value, depth + 1, key.len() + 3, text);
-            }
-            text.push_str(&format!("\n{last}}}"));
-        }
-        Value::Array(values) if !fits => {
-            for (index, value) in values.iter().enumerate() {
-                text.push_str(if index == 0 { "[\n" } else { ",\n" });
-                text.push_str(&indent);
-                write(value, depth + 1, 1, text);
-            }
-            text.push_str(&format!("\n{last}]"));
-        }
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => text.push_str(&line),
-    }
-}
-
-fn one_line(value: &Value) -> String {
-    match value {
-        Value::Object(object) => {
-            let entries = object
-                .iter()
-                .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), one_line(value)));
-            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-        }
-        Value::Array(values) => {
-            format!(
-                "[{}]",
-                values.iter().map(one_line).collect::<Vec<_>>().join(", ")
-            )
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
-    }
-}
-
-/// The same on one line, for JSON within JSON.
-pub(crate) fn compact(value: &Value) -> String {
-    sorted(value).to_string()
-}
-
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(object) => {
-            let ordered: BTreeMap<&String, Value> = object
-                .iter()
-                .map(|(key, value)| (key, sorted(value)))
-                .collect();
-            ordered
-                .into_iter()
-                .map(|(key, value)| (key.clone(), value))
-                .collect()
-        }
-        Value::Array(values) => values.iter().map(sorted).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-    }
 }

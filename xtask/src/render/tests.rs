@@ -90,6 +90,8 @@ fn a_stale_file_is_shown_as_a_unified_diff() {
         "{text}"
     );
     assert!(text.contains("-two\n+three\n"), "{text}");
+    assert_eq!(verdict(&[&path]), ExitCode::from(4));
+    assert_eq!(verdict(&[]), ExitCode::SUCCESS);
 }
 
 #[test]

@@ -123,6 +123,8 @@ fn deploy(template: &mut Template, name: Name) {
                 &format!("/releases/{name}/*"),
             ]),
         ),
+        // Every change of a stack is told to the operators.
+        allow(json!("sns:Publish"), json!(reference("Topic"))),
         allow(
             json!(["kms:GenerateDataKey"]),
             json!(attribute("Key", "Arn")),
