@@ -210,6 +210,8 @@ fn environment_files(rendered: &Rendered, production: &Environment) -> BTreeMap<
         "stacks.json".to_owned(),
         template::text(&manifest(rendered)),
     );
+    let page = alarms::page(environment.name.as_str(), &rendered.stacks);
+    files.insert("alarms.md".to_owned(), page);
     files.insert("timeouts.md".to_owned(), timeouts::page(environment));
     let prices = cost::Prices::built_in();
     files.insert(

@@ -8,7 +8,7 @@ use crate::{
     render::{
         alarms::{self, kebab},
         network::CACHE_PORT,
-        template::{Intrinsic, Template, reference, sub},
+        template::{Intrinsic, Template, reference, sub, title},
     },
 };
 
@@ -126,52 +126,59 @@ fn group(template: &mut Template, environment: &Environment, imports: &Imports) 
         .snapshotted();
 }
 
+/// What is watched on each node.
+struct Watched {
+    metric: &'static str,
+    /// What must not be exceeded, …
+    most: u32,
+    /// … for this many minutes.
+    minutes: u32,
+    description: &'static str,
+}
+
+const WATCHED: &[Watched] = &[
+    Watched {
+        metric: "EngineCPUUtilization",
+        most: 85,
+        minutes: 5,
+        description: "Valkey's processor is busy",
+    },
+    Watched {
+        metric: "DatabaseMemoryUsagePercentage",
+        most: 80,
+        minutes: 5,
+        description: "Valkey's memory is nearly full; then it refuses writes",
+    },
+    Watched {
+        metric: "AuthenticationFailures",
+        most: 0,
+        minutes: 1,
+        description: "Somebody tries passwords on Valkey",
+    },
+];
+
 fn alarms(template: &mut Template, environment: &Environment, imports: &Imports) {
-    let all = [
-        ("EngineCPUUtilization", 85, "Valkey's processor is busy"),
-        (
-            "DatabaseMemoryUsagePercentage",
-            80,
-            "Valkey's memory is nearly full; then it refuses writes",
-        ),
-        (
-            "AuthenticationFailures",
-            0,
-            "Somebody tries passwords on Valkey",
-        ),
-    ];
     for node in 1..=environment.cache.replicas + 1 {
-        for (metric, threshold, description) in all {
-            let name = kebab(metric);
-            let id = format!("Cache{}Alarm{node}", crate::render::template::title(&name));
-            alarms::add(
-                template,
-                &imports.topic,
-                &id,
-                node_alarm(environment, node, metric, &name, threshold, description),
-            );
+        for watched in WATCHED {
+            let id = format!("Cache{}Alarm{node}", title(&kebab(watched.metric)));
+            let properties = node_alarm(environment, node, watched);
+            alarms::add(template, &imports.topic, &id, properties);
         }
     }
 }
 
 /// The replication group itself has no metrics; its nodes have.
-fn node_alarm(
-    environment: &Environment,
-    node: u32,
-    metric: &str,
-    name: &str,
-    threshold: u32,
-    description: &str,
-) -> Value {
+fn node_alarm(environment: &Environment, node: u32, watched: &Watched) -> Value {
+    let name = kebab(watched.metric);
     json!({
         "AlarmName": format!("taskhub-{}-cache-{node}-{name}", environment.name),
-        "AlarmDescription": description,
+        "AlarmDescription": watched.description,
         "Namespace": "AWS/ElastiCache",
-        "MetricName": metric,
+        "MetricName": watched.metric,
         "Dimensions": [{"Name": "CacheClusterId", "Value": sub(format!("${{Cache}}-00{node}"))}],
         "Statistic": "Maximum",
         "ComparisonOperator": "GreaterThanThreshold",
-        "Threshold": threshold,
-        "EvaluationPeriods": 5,
+        "Threshold": watched.most,
+        "EvaluationPeriods": watched.minutes,
     })
 }

@@ -1,6 +1,6 @@
 //! RDS for PostgreSQL.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Imports, secrets};
 use crate::{
@@ -185,69 +185,82 @@ fn events(template: &mut Template, environment: &Environment, imports: &Imports)
     }
 }
 
-fn alarms(template: &mut Template, environment: &Environment, imports: &Imports) {
+/// A metric and what must not be passed.
+struct Watched {
+    what: &'static str,
+    metric: &'static str,
+    comparison: &'static str,
+    threshold: u64,
+    minutes: u32,
+    description: &'static str,
+}
+
+fn watched(environment: &Environment) -> [Watched; 4] {
+    const GIBIBYTE: u64 = 1 << 30;
+    const MORE: &str = "GreaterThanThreshold";
+    const LESS: &str = "LessThanThreshold";
     let database = &environment.database;
-    let gibibyte = 1_u64 << 30;
-    let memory = u64::from(classes::database_memory(&database.class).unwrap_or(1)) * gibibyte;
-    let connections = classes::max_connections(&database.class) * 8 / 10;
-    let of = |metric: &str, comparison: &str, threshold: u64, minutes: u32, description: &str| {
-        json!({
-            "AlarmName": format!("taskhub-{}-database-{}", environment.name, kebab(metric)),
-            "AlarmDescription": description,
+    let memory = u64::from(classes::database_memory(&database.class).unwrap_or(1)) * GIBIBYTE;
+    let connections = u64::from(classes::max_connections(&database.class));
+    [
+        Watched {
+            what: "Cpu",
+            metric: "CPUUtilization",
+            comparison: MORE,
+            threshold: 85,
+            minutes: 10,
+            description: "The database's processors are busy",
+        },
+        Watched {
+            what: "Memory",
+            metric: "FreeableMemory",
+            comparison: LESS,
+            threshold: memory / 10,
+            minutes: 10,
+            description: "The database has less than a tenth of its memory left",
+        },
+        Watched {
+            what: "Storage",
+            metric: "FreeStorageSpace",
+            comparison: LESS,
+            threshold: u64::from(database.storage) * GIBIBYTE / 5,
+            minutes: 5,
+            description: "The database has less than a fifth of its first storage left",
+        },
+        Watched {
+            what: "Connections",
+            metric: "DatabaseConnections",
+            comparison: MORE,
+            threshold: connections * 8 / 10,
+            minutes: 5,
+            description: "More than 80 % of the database's connections are taken",
+        },
+    ]
+}
+
+fn alarms(template: &mut Template, environment: &Environment, imports: &Imports) {
+    for watched in watched(environment) {
+        let name = format!(
+            "taskhub-{}-database-{}",
+            environment.name,
+            kebab(watched.what)
+        );
+        let properties = json!({
+            "AlarmName": name,
+            "AlarmDescription": watched.description,
             "Namespace": "AWS/RDS",
-            "MetricName": metric,
+            "MetricName": watched.metric,
             "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": reference("Database")}],
             "Statistic": "Average",
-            "ComparisonOperator": comparison,
-            "Threshold": threshold,
-            "EvaluationPeriods": minutes,
-        })
-    };
-    let more = "GreaterThanThreshold";
-    let less = "LessThanThreshold";
-    let all: [(&str, Value); 4] = [
-        (
-            "DatabaseCpuAlarm",
-            of(
-                "CPUUtilization",
-                more,
-                85,
-                10,
-                "The database's processors are busy",
-            ),
-        ),
-        (
-            "DatabaseMemoryAlarm",
-            of(
-                "FreeableMemory",
-                less,
-                memory / 10,
-                10,
-                "The database has less than a tenth of its memory left",
-            ),
-        ),
-        (
-            "DatabaseStorageAlarm",
-            of(
-                "FreeStorageSpace",
-                less,
-                u64::from(database.storage) * gibibyte / 5,
-                5,
-                "The database has less than a fifth of its first storage left",
-            ),
-        ),
-        (
-            "DatabaseConnectionsAlarm",
-            of(
-                "DatabaseConnections",
-                more,
-                u64::from(connections),
-                5,
-                "More than 80 % of the database's connections are taken",
-            ),
-        ),
-    ];
-    for (id, properties) in all {
-        alarms::add(template, &imports.topic, id, properties);
+            "ComparisonOperator": watched.comparison,
+            "Threshold": watched.threshold,
+            "EvaluationPeriods": watched.minutes,
+        });
+        alarms::add(
+            template,
+            &imports.topic,
+            &format!("Database{}Alarm", watched.what),
+            properties,
+        );
     }
 }

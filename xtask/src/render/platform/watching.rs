@@ -52,7 +52,7 @@ pub(super) fn add(template: &mut Template, environment: &Environment, imports: &
         ),
         (
             "ApiErrorsAlarm",
-            "api-errors",
+            "api-log-errors",
             own.as_str(),
             "ApiErrors",
             json!([]),
@@ -63,7 +63,7 @@ pub(super) fn add(template: &mut Template, environment: &Environment, imports: &
         ),
         (
             "WorkerErrorsAlarm",
-            "worker-errors",
+            "worker-log-errors",
             own.as_str(),
             "WorkerErrors",
             json!([]),

@@ -76,7 +76,7 @@ fn write(value: &Value, depth: usize, used: usize, text: &mut String) {
                 }
                 if begins {
                     text.push_str(&indent);
-                    room = WIDTH - indent.len();
+                    room = WIDTH.saturating_sub(indent.len());
                 }
                 write(value, depth + 1, 1, text);
                 room = room.saturating_sub(length);

@@ -243,3 +243,39 @@ fn adding_a_zone_moves_no_subnet() {
     }
     assert_eq!(of_kind(&three, "AWS::EC2::Subnet").len(), 9);
 }
+
+/// CloudFormation would fail at the second, or silently take the first one over.
+#[test]
+fn no_two_resources_have_the_same_name() {
+    const NAMES: &[&str] = &[
+        "AlarmName",
+        "BucketName",
+        "DashboardName",
+        "Family",
+        "LogGroupName",
+        "ManagedPolicyName",
+        "Name",
+        "RoleName",
+        "SubscriptionName",
+    ];
+    let mut taken = BTreeSet::new();
+    for (index, rendered) in environments().iter().enumerate() {
+        for (stack, template) in &rendered.stacks {
+            // The account's own stack comes with each environment.
+            if *stack == Stack::Bootstrap && index > 0 {
+                continue;
+            }
+            for (id, resource) in &template.resources {
+                let text = |key: &&str| resource.properties.get(*key)?.as_str();
+                for name in NAMES.iter().filter_map(text) {
+                    let free = taken.insert((resource.kind, name.to_owned()));
+                    let shared = matches!(
+                        resource.kind,
+                        "AWS::RDS::DBParameterGroup" | "AWS::Route53::RecordSet"
+                    );
+                    assert!(free || shared, "{}/{id}: {name} is taken", stack.as_str());
+                }
+            }
+        }
+    }
+}
