@@ -40,6 +40,23 @@ impl fmt::Display for Name {
     }
 }
 
+/// What is wrong with an environment, one line each. The exit code is [`Faults::EXIT_CODE`].
+#[derive(Debug)]
+pub(crate) struct Faults(pub(crate) String);
+
+impl Faults {
+    /// That of wrong arguments: nothing was changed, and somebody must edit something.
+    pub(crate) const EXIT_CODE: u8 = 2;
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Faults {}
+
 /// One environment, checked.
 #[derive(Debug)]
 pub(crate) struct Environment {

@@ -21,7 +21,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::signals::{Interrupted, Signals};
+use crate::{
+    environments::Faults,
+    signals::{Interrupted, Signals},
+};
 
 #[derive(Parser)]
 #[command(
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
         Verb::Dev(arguments) => with_signals(|signals| dev::run(&arguments, signals)),
         Verb::Test(arguments) => with_signals(|signals| test::run(&arguments, signals)),
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
-        Verb::Render(arguments) => with_signals(|signals| render::run(&arguments, signals)),
+        Verb::Render(arguments) => render::run(&arguments),
         Verb::Ci(arguments) => with_signals(|signals| ci::run(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };
@@ -59,6 +62,9 @@ fn main() -> ExitCode {
             return ExitCode::from(128_u8.saturating_add(*signal as u8));
         }
         progress::failure(&error);
+        if error.is::<Faults>() {
+            return ExitCode::from(Faults::EXIT_CODE);
+        }
         ExitCode::FAILURE
     })
 }

@@ -41,7 +41,8 @@ use template::{Stack, Template};
 /// Write `infra/rendered` from `infra/environments` and the programs' own contracts
 ///
 /// CloudFormation templates and their parameters, task definitions, policies, and pages about waits, cost and
-/// compliance. Needs neither a network nor credentials. Exit code 4 with --check where something is stale.
+/// compliance. Needs neither a network nor credentials. Exit code 2 where an environment file
+/// has a fault, 4 with --check where something is stale.
 ///
 /// Example: cargo xtask render --check
 #[derive(clap::Args)]
@@ -101,7 +102,7 @@ pub(crate) fn render(environment: Environment) -> anyhow::Result<Rendered> {
     })
 }
 
-pub(crate) fn run(arguments: &Arguments, _: &Signals) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;
     let fresh = files(&checkout.root)?;
     let kept = read(&checkout.root)?;

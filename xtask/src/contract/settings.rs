@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::ensure;
-
 use super::{
     Secret, Task,
     variables::{Environment as Mode, Kind, VARIABLES, Variable},
 };
-use crate::environments::{Environment, Name};
+use crate::environments::{Environment, Faults, Name};
 
 /// Where the renderer, not an environment file, decides. The text says where it looks.
 const DECIDED: &[(&str, &str)] = &[
@@ -61,7 +59,7 @@ pub(crate) fn may_be_given(name: &str) -> Result<(), String> {
 pub(crate) fn settings(
     task: Task,
     environment: &Environment,
-) -> anyhow::Result<BTreeMap<&'static str, String>> {
+) -> Result<BTreeMap<&'static str, String>, Faults> {
     let mode = mode(environment.name);
     let mine = || {
         VARIABLES
@@ -77,14 +75,14 @@ pub(crate) fn settings(
         .map(|variable| variable.name)
         .filter(|name| !values.contains_key(name) && !is_in_a_secret(name, task))
         .collect();
-    ensure!(
-        missing.is_empty(),
-        "{task:?} requires {} in {}, and nothing gives it: a plain one belongs under [variables] in \
-         infra/environments/{}.toml, a secret one into SECRETS in xtask/src/contract/secrets.rs",
-        missing.join(", "),
-        environment.name,
-        environment.name,
-    );
+    if !missing.is_empty() {
+        return Err(Faults(format!(
+            "{task:?} requires {} in {name}, and nothing gives it: a plain one belongs under [variables] in \
+             infra/environments/{name}.toml, a secret one into SECRETS in xtask/src/contract/secrets.rs",
+            missing.join(", "),
+            name = environment.name,
+        )));
+    }
     Ok(values)
 }
 

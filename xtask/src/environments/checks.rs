@@ -2,11 +2,10 @@
 
 use std::fmt::Display;
 
-use anyhow::anyhow;
 use regex::Regex;
 use toml::{Table, Value};
 
-use super::{Egress, Environment, Name, Spot, parsing::line_of, reference};
+use super::{Egress, Environment, Faults, Name, Spot, parsing::line_of, reference};
 use crate::{
     contract::{self, classes},
     render::{connections, cost::Prices, timeouts},
@@ -45,7 +44,7 @@ impl Findings<'_> {
         if lines.is_empty() {
             Ok(())
         } else {
-            Err(anyhow!("{}", lines.join("\n")))
+            Err(Faults(lines.join("\n")).into())
         }
     }
 }

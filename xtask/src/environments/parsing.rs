@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::anyhow;
 use toml::{Table, Value, de::DeTable};
 
-use super::Keys;
+use super::{Faults, Keys};
 
 /// # Errors
 /// Where the text is not TOML, or a key is unknown, missing or of another type.
-pub(super) fn parse(file: &str, text: &str) -> anyhow::Result<Keys> {
+pub(super) fn parse(file: &str, text: &str) -> Result<Keys, Faults> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = line_at(text, start);
         let key = key_at(text, line);
         let message = error.message().replace('\n', " ");
-        anyhow!("{file}:{line}: {key}: {message}")
+        Faults(format!("{file}:{line}: {key}: {message}"))
     })
 }
 

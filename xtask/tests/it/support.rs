@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -65,6 +65,17 @@ impl Checkout {
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
+            .expect("xtask starts")
+    }
+
+    /// `xtask render` with these arguments.
+    pub(crate) fn render(&self, arguments: &[&str]) -> Output {
+        Command::new(XTASK)
+            .arg("render")
+            .args(arguments)
+            .env("CARGO", self.cargo())
+            .stdin(Stdio::null())
+            .output()
             .expect("xtask starts")
     }
 
