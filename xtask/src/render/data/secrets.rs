@@ -73,7 +73,7 @@ pub(super) fn add(template: &mut Template, environment: &Environment, imports: &
     );
 }
 
-/// RDS adds host, port and name of the database when it is attached.
+/// RDS adds host and port when it is attached.
 fn database(
     template: &mut Template,
     environment: &Environment,
@@ -83,8 +83,12 @@ fn database(
     does: &str,
 ) {
     let id = format!("Database{who}Secret");
-    let shape =
-        json!({"username": user, "sslmode": "verify-full", "sslrootcert": RDS_CERTIFICATES});
+    let shape = json!({
+        "username": user,
+        "dbname": DATABASE_NAME,
+        "sslmode": "verify-full",
+        "sslrootcert": RDS_CERTIFICATES,
+    });
     let generate = json!({
         "SecretStringTemplate": compact(&shape),
         "GenerateStringKey": "password",

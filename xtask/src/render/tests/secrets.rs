@@ -172,14 +172,17 @@ fn generated_secrets_have_the_shapes_that_the_programs_read() {
                 .as_str()
                 .expect("a template");
             let shape: Value = serde_json::from_str(text).expect("JSON");
-            assert_eq!(
-                shape,
-                json!({"username": user, "sslmode": "verify-full", "sslrootcert": "/etc/ssl/certs/rds.pem"})
-            );
+            let right = json!({
+                "username": user,
+                "dbname": "taskhub",
+                "sslmode": "verify-full",
+                "sslrootcert": "/etc/ssl/certs/rds.pem",
+            });
+            assert_eq!(shape, right);
             let attachment = properties(&data, &format!("{id}Attachment"));
             assert_eq!(
                 attachment["TargetId"]["Ref"], "Database",
-                "RDS adds host, port and dbname"
+                "RDS adds host and port"
             );
         }
         let cache = properties(&data, "CacheSecret")["SecretString"]["Fn::Sub"]
