@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use anyhow::Context;
 
-pub(crate) use keys::{Egress, Keys, Spot};
+pub(crate) use keys::{Egress, Keys, Schedule, Spot};
 pub(crate) use reference::reference;
 
 /// Which environment. Stacks, roles and log groups carry the name.

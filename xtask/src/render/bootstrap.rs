@@ -1,6 +1,7 @@
 //! The bootstrap stack: what an account has once, before the first environment. Images, the key, the operators'
 //! bucket and topic, and the roles of pipelines.
 
+mod boundary;
 mod key;
 mod roles;
 mod storage;
@@ -11,7 +12,7 @@ pub(crate) use roles::may_be_made;
 pub(crate) use storage::REPOSITORY;
 
 use super::{
-    iam::{self, allow},
+    iam::policy,
     template::{Stack, Template, attribute, reference, sub},
 };
 
@@ -32,6 +33,7 @@ pub(crate) fn stack() -> Template {
     storage::add(&mut template);
     topic(&mut template);
     provider(&mut template);
+    boundary::add(&mut template);
     roles::add(&mut template);
     template.export("key-arn", &attribute("Key", "Arn"));
     template.export("boundary-arn", &reference("Boundary"));
@@ -81,25 +83,31 @@ fn topic(template: &mut Template) {
         "AWS::SNS::Topic",
         json!({"TopicName": "taskhub-operations", "KmsMasterKeyId": attribute("Key", "Arn")}),
     );
-    let mut publish = allow(json!("sns:Publish"), json!(reference("Topic")));
-    publish["Sid"] = json!("ServicesOfThisAccount");
-    publish["Principal"] = json!({"Service": [
-        "budgets.amazonaws.com",
-        "cloudwatch.amazonaws.com",
-        "events.amazonaws.com",
-        "events.rds.amazonaws.com",
-    ]});
-    publish["Condition"] =
-        json!({"StringEquals": {"aws:SourceAccount": reference("AWS::AccountId")}});
-    let mut encrypted = allow(json!("sns:Publish"), json!(reference("Topic")));
-    encrypted["Sid"] = json!("EncryptedOnly");
-    encrypted["Effect"] = json!("Deny");
-    encrypted["Principal"] = json!("*");
-    encrypted["Condition"] = json!({"Bool": {"aws:SecureTransport": "false"}});
+    let publish = json!({
+        "Sid": "ServicesOfThisAccount",
+        "Effect": "Allow",
+        "Principal": {"Service": [
+            "budgets.amazonaws.com",
+            "cloudwatch.amazonaws.com",
+            "events.amazonaws.com",
+            "events.rds.amazonaws.com",
+        ]},
+        "Action": "sns:Publish",
+        "Resource": reference("Topic"),
+        "Condition": {"StringEquals": {"aws:SourceAccount": reference("AWS::AccountId")}},
+    });
+    let encrypted = json!({
+        "Sid": "EncryptedOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Publish",
+        "Resource": reference("Topic"),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    });
     template.add(
         "TopicPolicy",
         "AWS::SNS::TopicPolicy",
-        json!({"Topics": [reference("Topic")], "PolicyDocument": iam::policy(vec![publish, encrypted])}),
+        json!({"Topics": [reference("Topic")], "PolicyDocument": policy(vec![publish, encrypted])}),
     );
 }
 

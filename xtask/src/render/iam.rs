@@ -1,10 +1,11 @@
 //! Policies: who may assume a role, and what each role of an environment may do.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::template::{Intrinsic, Template, reference, sub};
 use crate::{
-    contract::{Secret, Task},
+    contract::{SECRETS, Task},
     environments::Environment,
 };
 
@@ -33,8 +34,27 @@ pub(crate) fn arn(service: &str, resource: &str) -> Intrinsic {
     ))
 }
 
-pub(crate) fn allow(actions: Value, resource: Value) -> Value {
+/// Fetches images. The token that it needs too is for a whole registry.
+pub(crate) const PULL: &[&str] = &[
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+];
+
+pub(crate) const READ_SECRET: &[&str] = &[
+    "secretsmanager:DescribeSecret",
+    "secretsmanager:GetSecretValue",
+];
+
+/// Allows actions on a resource, or on a list of them.
+pub(crate) fn allow(actions: &[&str], resource: impl Serialize) -> Value {
     json!({"Effect": "Allow", "Action": actions, "Resource": resource})
+}
+
+/// The statement, where the condition holds.
+pub(crate) fn when(mut statement: Value, condition: Value) -> Value {
+    statement["Condition"] = condition;
+    statement
 }
 
 pub(crate) fn policy(statements: Vec<Value>) -> Value {
@@ -80,43 +100,30 @@ fn execution(environment: &Environment, task: Task, subjects: &Subjects) -> Valu
     let group = format!("log-group:/taskhub/{}/{}:*", environment.name, task.name());
     policy(vec![
         // ECR gives a token for the whole registry or none.
-        allow(json!(["ecr:GetAuthorizationToken"]), json!("*")),
+        allow(&["ecr:GetAuthorizationToken"], "*"),
+        allow(PULL, &subjects.repository),
         allow(
-            json!([
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
-                "ecr:GetDownloadUrlForLayer"
-            ]),
-            json!(subjects.repository),
-        ),
-        allow(
-            json!(["logs:CreateLogStream", "logs:PutLogEvents"]),
-            json!(arn("logs", &group)),
+            &["logs:CreateLogStream", "logs:PutLogEvents"],
+            arn("logs", &group),
         ),
     ])
 }
 
 /// Reads the secrets that the contract gives to `task`, and nothing else.
 fn program(task: Task, subjects: &Subjects) -> Value {
-    let secrets: Vec<&Intrinsic> = crate::contract::SECRETS
+    let secrets: Vec<&Intrinsic> = SECRETS
         .iter()
         .zip(&subjects.secrets)
-        .filter(|(secret, _)| Secret::given_to(secret, task).is_some())
+        .filter(|(secret, _)| secret.given_to(task).is_some())
         .map(|(_, arn)| arn)
         .collect();
-    let mut decrypt = allow(json!(["kms:Decrypt"]), json!(subjects.key));
-    decrypt["Condition"] = json!({
-        "StringEquals": {"kms:ViaService": sub("secretsmanager.${AWS::Region}.${AWS::URLSuffix}")},
-    });
+    let service = sub("secretsmanager.${AWS::Region}.${AWS::URLSuffix}");
     policy(vec![
-        allow(
-            json!([
-                "secretsmanager:DescribeSecret",
-                "secretsmanager:GetSecretValue"
-            ]),
-            json!(secrets),
+        allow(READ_SECRET, secrets),
+        when(
+            allow(&["kms:Decrypt"], &subjects.key),
+            json!({"StringEquals": {"kms:ViaService": service}}),
         ),
-        decrypt,
     ])
 }
 

@@ -1,5 +1,6 @@
 //! The platform stack: what services run on and are reached through. A release never changes it.
 
+mod dashboard;
 mod firewall;
 mod load_balancer;
 mod logs;
@@ -47,6 +48,7 @@ pub(crate) fn stack(environment: &Environment) -> Template {
     }
     roles(&mut template, environment);
     watching::add(&mut template, environment, &imports);
+    dashboard::add(&mut template, environment);
     exports(&mut template);
     template
 }

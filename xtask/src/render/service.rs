@@ -86,23 +86,8 @@ fn service(
             "Subnets": Intrinsic::Split(Box::new(imports.subnets.clone())),
             "SecurityGroups": [group],
         }},
-        "DeploymentConfiguration": {
-            "MinimumHealthyPercent": 100,
-            "MaximumPercent": 200,
-            "DeploymentCircuitBreaker": {
-                "Enable": true,
-                "Rollback": true,
-                // A task that crashes after it was healthy counts too.
-                "ResetOnHealthyTask": false,
-                "ThresholdConfiguration": {"Type": "COUNT", "Value": environment.deploy.breaker},
-            },
-        },
+        "DeploymentConfiguration": deployment(environment, alarms),
     });
-    if environment.deploy.alarms {
-        let names: Vec<Intrinsic> = alarms.iter().map(reference).collect();
-        properties["DeploymentConfiguration"]["Alarms"] =
-            json!({"AlarmNames": names, "Enable": true, "Rollback": true});
-    }
     if task == Task::Api {
         properties["HealthCheckGracePeriodSeconds"] = json!(timeouts::GRACE);
         properties["LoadBalancers"] = json!([{
@@ -111,11 +96,30 @@ fn service(
             "TargetGroupArn": imports.target_group,
         }]);
     }
-    let id = service_id(task);
-    let service = template.add(&id, "AWS::ECS::Service", properties);
+    let service = template.add(service_id(task), "AWS::ECS::Service", properties);
     if task == Task::Api {
         service.after(service_id(Task::Worker));
     }
+}
+
+/// New tasks first, then the old ones go; back by itself where too many fail or an alarm goes off.
+fn deployment(environment: &Environment, alarms: &[String]) -> Value {
+    let mut deployment = json!({
+        "MinimumHealthyPercent": 100,
+        "MaximumPercent": 200,
+        "DeploymentCircuitBreaker": {
+            "Enable": true,
+            "Rollback": true,
+            // A task that crashes after it was healthy counts too.
+            "ResetOnHealthyTask": false,
+            "ThresholdConfiguration": {"Type": "COUNT", "Value": environment.deploy.breaker},
+        },
+    });
+    if environment.deploy.alarms {
+        let names: Vec<Intrinsic> = alarms.iter().map(reference).collect();
+        deployment["Alarms"] = json!({"AlarmNames": names, "Enable": true, "Rollback": true});
+    }
+    deployment
 }
 
 /// On-demand tasks, and where they are wanted, Spot ones.

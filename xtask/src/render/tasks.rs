@@ -102,11 +102,6 @@ fn size(environment: &Environment, task: Task) -> (u32, u32) {
 }
 
 fn container(environment: &Environment, task: Task, secrets: &Intrinsic) -> anyhow::Result<Value> {
-    let mut variables: Vec<Value> = settings(task, environment)?
-        .into_iter()
-        .map(|(name, value)| json!({"Name": name, "Value": value}))
-        .collect();
-    variables.push(json!({"Name": "TASKHUB_SECRETS", "Value": secrets}));
     let (_, memory) = size(environment, task);
     let mut container = json!({
         "Name": task.name(),
@@ -115,7 +110,7 @@ fn container(environment: &Environment, task: Task, secrets: &Intrinsic) -> anyh
         )),
         "Essential": true,
         "Command": task.command(),
-        "Environment": variables,
+        "Environment": variables(environment, task, secrets)?,
         "User": USER,
         "Privileged": false,
         "ReadonlyRootFilesystem": true,
@@ -125,38 +120,60 @@ fn container(environment: &Environment, task: Task, secrets: &Intrinsic) -> anyh
         "Ulimits": [{"Name": "nofile", "SoftLimit": OPEN_FILES, "HardLimit": OPEN_FILES}],
         "VersionConsistency": "enabled",
         "DockerLabels": {"release": reference(RELEASE)},
-        "LogConfiguration": {
-            "LogDriver": "awslogs",
-            "Options": {
-                "awslogs-group": group(environment, task),
-                "awslogs-region": reference("AWS::Region"),
-                "awslogs-stream-prefix": task.name(),
-                "mode": "non-blocking",
-                "max-buffer-size": LOG_BUFFER,
-            },
-        },
+        "LogConfiguration": log(environment, task),
     });
-    let ports: Vec<Value> = task
-        .ports()
-        .iter()
-        .map(|(name, port)| json!({"Name": name, "ContainerPort": port, "Protocol": "tcp", "AppProtocol": "http"}))
-        .collect();
+    let ports = ports(task);
     if !ports.is_empty() {
         container["PortMappings"] = json!(ports);
     }
     if let Some(command) = task.health_command() {
-        let words: Vec<&str> = std::iter::once("CMD")
-            .chain(command.iter().copied())
-            .collect();
-        container["HealthCheck"] = json!({
-            "Command": words,
-            "Interval": PROBE.interval,
-            "Timeout": PROBE.timeout,
-            "Retries": PROBE.retries,
-            "StartPeriod": PROBE.start_period,
-        });
+        container["HealthCheck"] = health_check(command);
     }
     Ok(container)
+}
+
+fn variables(
+    environment: &Environment,
+    task: Task,
+    secrets: &Intrinsic,
+) -> anyhow::Result<Vec<Value>> {
+    let mut variables: Vec<Value> = settings(task, environment)?
+        .into_iter()
+        .map(|(name, value)| json!({"Name": name, "Value": value}))
+        .collect();
+    variables.push(json!({"Name": "TASKHUB_SECRETS", "Value": secrets}));
+    Ok(variables)
+}
+
+fn log(environment: &Environment, task: Task) -> Value {
+    json!({
+        "LogDriver": "awslogs",
+        "Options": {
+            "awslogs-group": group(environment, task),
+            "awslogs-region": reference("AWS::Region"),
+            "awslogs-stream-prefix": task.name(),
+            "mode": "non-blocking",
+            "max-buffer-size": LOG_BUFFER,
+        },
+    })
+}
+
+fn ports(task: Task) -> Vec<Value> {
+    let mapping = |(name, port)| json!({"Name": name, "ContainerPort": port, "Protocol": "tcp", "AppProtocol": "http"});
+    task.ports().into_iter().map(mapping).collect()
+}
+
+fn health_check(command: &[&str]) -> Value {
+    let words: Vec<&str> = std::iter::once("CMD")
+        .chain(command.iter().copied())
+        .collect();
+    json!({
+        "Command": words,
+        "Interval": PROBE.interval,
+        "Timeout": PROBE.timeout,
+        "Retries": PROBE.retries,
+        "StartPeriod": PROBE.start_period,
+    })
 }
 
 /// The properties of a task definition as ECS itself takes them: names that begin small, and `${…}` where

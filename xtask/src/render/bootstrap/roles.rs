@@ -4,12 +4,13 @@
 mod execution;
 mod pipelines;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub(crate) use execution::may_be_made;
 
 use crate::render::{
-    iam::{allow, arn, policy},
+    iam::{allow, arn, policy, when},
     template::{Template, attribute, reference, sub},
 };
 
@@ -70,7 +71,11 @@ const READ: &[&str] = &[
 ];
 
 pub(super) fn add(template: &mut Template) {
-    boundary(template);
+    const GET_PARAMETER: &[&str] = &[
+        "ssm:GetParameter",
+        "ssm:GetParameters",
+        "ssm:GetParametersByPath",
+    ];
     template.add(
         "ReadPolicy",
         "AWS::IAM::ManagedPolicy",
@@ -78,98 +83,16 @@ pub(super) fn add(template: &mut Template) {
             "ManagedPolicyName": "taskhub-read",
             "Description": "Looks at everything but secrets and data",
             "PolicyDocument": policy(vec![
-                allow(json!(READ), json!("*")),
-                allow(json!(["s3:GetObject", "s3:ListBucket"]), state(&["", "/*"])),
-                allow(json!(["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]), json!(arn("ssm", "parameter/taskhub/*"))),
-                allow(json!("kms:Decrypt"), json!(attribute("Key", "Arn"))),
+                allow(READ, "*"),
+                allow(&["s3:GetObject", "s3:ListBucket"], state(&["", "/*"])),
+                allow(GET_PARAMETER, arn("ssm", "parameter/taskhub/*")),
+                allow(&["kms:Decrypt"], attribute("Key", "Arn")),
             ]),
         }),
     );
     execution::add(template);
     pipelines::add(template);
     read_role(template);
-}
-
-/// The most that a role of a stack can be allowed, whatever its own policy says.
-fn boundary(template: &mut Template) {
-    let mut decrypt = allow(
-        json!([
-            "kms:CreateGrant",
-            "kms:Decrypt",
-            "kms:DescribeKey",
-            "kms:GenerateDataKey*",
-            "kms:ReEncrypt*"
-        ]),
-        json!(attribute("Key", "Arn")),
-    );
-    decrypt["Condition"] = json!({"StringLike": {"kms:ViaService": [
-        sub("secretsmanager.${AWS::Region}.${AWS::URLSuffix}"),
-        sub("rds.${AWS::Region}.${AWS::URLSuffix}"),
-        sub("backup.${AWS::Region}.${AWS::URLSuffix}"),
-    ]}});
-    let statements = vec![
-        allow(json!("ecr:GetAuthorizationToken"), json!("*")),
-        allow(
-            json!([
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
-                "ecr:GetDownloadUrlForLayer"
-            ]),
-            json!(attribute("Repository", "Arn")),
-        ),
-        allow(
-            json!([
-                "logs:CreateLogGroup",
-                "logs:CreateLogStream",
-                "logs:Describe*",
-                "logs:GetLogEvents",
-                "logs:PutLogEvents",
-                "logs:PutRetentionPolicy"
-            ]),
-            json!([
-                arn("logs", "log-group:/taskhub/*"),
-                arn("logs", "log-group:RDS*")
-            ]),
-        ),
-        allow(
-            json!([
-                "secretsmanager:DescribeSecret",
-                "secretsmanager:GetSecretValue"
-            ]),
-            json!(arn("secretsmanager", "secret:taskhub/*")),
-        ),
-        decrypt,
-        allow(
-            json!([
-                "rds:AddTagsToResource",
-                "rds:CopyDBSnapshot",
-                "rds:CreateDBSnapshot",
-                "rds:DeleteDBSnapshot",
-                "rds:Describe*",
-                "rds:ListTagsForResource",
-                "rds:ModifyDBInstance"
-            ]),
-            json!([arn("rds", "db:taskhub-*"), arn("rds", "snapshot:*")]),
-        ),
-        allow(
-            json!([
-                "backup:CopyIntoBackupVault",
-                "backup:DescribeBackupVault",
-                "backup:CopyFromBackupVault"
-            ]),
-            json!(arn("backup", "backup-vault:taskhub-*")),
-        ),
-        allow(json!("tag:GetResources"), json!("*")),
-    ];
-    template.add(
-        "Boundary",
-        "AWS::IAM::ManagedPolicy",
-        json!({
-            "ManagedPolicyName": "taskhub-boundary",
-            "Description": "The most that a role of TaskHub can be allowed",
-            "PolicyDocument": policy(statements),
-        }),
-    );
 }
 
 /// For people of the account who have shown a second factor.
@@ -208,8 +131,7 @@ fn iam_arn(resource: &str) -> Value {
 }
 
 /// Lets a role be handed to services of AWS, and to no others.
-fn pass(roles: Value, services: &[&str]) -> Value {
-    let mut statement = allow(json!("iam:PassRole"), roles);
-    statement["Condition"] = json!({"StringEquals": {"iam:PassedToService": services}});
-    statement
+fn pass(roles: impl Serialize, services: &[&str]) -> Value {
+    let to = json!({"StringEquals": {"iam:PassedToService": services}});
+    when(allow(&["iam:PassRole"], roles), to)
 }

@@ -23,6 +23,23 @@ pub(super) fn add(template: &mut Template, environment: &Environment, imports: &
             json!({"BackupVaultName": name, "EncryptionKeyArn": imports.key}),
         )
         .retained();
+    plan(template, &name);
+    role(template, &name, imports);
+    template.add(
+        "BackupSelection",
+        "AWS::Backup::BackupSelection",
+        json!({
+            "BackupPlanId": reference("BackupPlan"),
+            "BackupSelection": {
+                "SelectionName": name,
+                "IamRoleArn": attribute("BackupRole", "Arn"),
+                "Resources": [attribute("Database", "DBInstanceArn")],
+            },
+        }),
+    );
+}
+
+fn plan(template: &mut Template, name: &str) {
     template.add(
         "BackupPlan",
         "AWS::Backup::BackupPlan",
@@ -40,16 +57,16 @@ pub(super) fn add(template: &mut Template, environment: &Environment, imports: &
             },
         }),
     );
-    let managed = |policy: &str| {
-        sub(format!(
-            "arn:${{AWS::Partition}}:iam::aws:policy/service-role/{policy}"
-        ))
-    };
+}
+
+fn role(template: &mut Template, name: &str, imports: &Imports) {
+    let managed =
+        "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup";
     template.add(
         "BackupRole",
         "AWS::IAM::Role",
         json!({
-            "RoleName": format!("taskhub-{}-backup", environment.name),
+            "RoleName": format!("{name}-backup"),
             "PermissionsBoundary": imports.boundary,
             "AssumeRolePolicyDocument": iam::policy(vec![json!({
                 // Backup does not say for which of its resources it asks.
@@ -57,19 +74,7 @@ pub(super) fn add(template: &mut Template, environment: &Environment, imports: &
                 "Principal": {"Service": "backup.amazonaws.com"},
                 "Action": "sts:AssumeRole",
             })]),
-            "ManagedPolicyArns": [managed("AWSBackupServiceRolePolicyForBackup")],
-        }),
-    );
-    template.add(
-        "BackupSelection",
-        "AWS::Backup::BackupSelection",
-        json!({
-            "BackupPlanId": reference("BackupPlan"),
-            "BackupSelection": {
-                "SelectionName": name,
-                "IamRoleArn": attribute("BackupRole", "Arn"),
-                "Resources": [attribute("Database", "DBInstanceArn")],
-            },
+            "ManagedPolicyArns": [sub(managed)],
         }),
     );
 }

@@ -12,83 +12,56 @@ use crate::{
 /// TLS from the first byte, and after STARTTLS.
 const SMTP_PORTS: [u16; 2] = [465, 587];
 
+/// What has a group, and who asks it.
+const GROUPS: &[(&str, &str)] = &[
+    ("LoadBalancer", "The load balancer: the world may ask it"),
+    ("Api", "API tasks: asked by the load balancer alone"),
+    ("Worker", "Worker tasks: nobody asks them"),
+    ("Migrate", "The migration task: nobody asks it"),
+    ("Database", "PostgreSQL: asked by the tasks alone"),
+    ("Cache", "Valkey: asked by the API and the worker alone"),
+];
+
+const TASKS: [&str; 3] = ["Api", "Worker", "Migrate"];
+
 pub(super) fn add(template: &mut Template, environment: &Environment) {
-    group(
-        template,
-        environment,
-        "LoadBalancer",
-        "The load balancer: the world may ask it",
-    );
-    group(
-        template,
-        environment,
-        "Api",
-        "API tasks: asked by the load balancer alone",
-    );
-    group(
-        template,
-        environment,
-        "Worker",
-        "Worker tasks: nobody asks them",
-    );
-    group(
-        template,
-        environment,
-        "Migrate",
-        "The migration task: nobody asks it",
-    );
-    group(
-        template,
-        environment,
-        "Database",
-        "PostgreSQL: asked by the tasks alone",
-    );
-    group(
-        template,
-        environment,
-        "Cache",
-        "Valkey: asked by the API and the worker alone",
-    );
-    for (port, what) in [(80, "HTTP, to be sent to HTTPS"), (443, "HTTPS")] {
-        template.add(
-            format!("LoadBalancerFromWorld{port}"),
-            "AWS::EC2::SecurityGroupIngress",
-            json!({
-                "GroupId": attribute("LoadBalancerSecurityGroup", "GroupId"),
-                "CidrIp": "0.0.0.0/0",
-                "IpProtocol": "tcp",
-                "FromPort": port,
-                "ToPort": port,
-                "Description": format!("{what} from anywhere"),
-            }),
-        );
+    for (name, description) in GROUPS {
+        group(template, environment, name, description);
     }
+    from_world(template, 80, "HTTP, to be sent to HTTPS, from anywhere");
+    from_world(template, 443, "HTTPS from anywhere");
     allow(template, "LoadBalancer", "Api", contract::api_port());
-    for task in ["Api", "Worker", "Migrate"] {
+    for task in TASKS {
         allow(template, task, "Database", DATABASE_PORT);
     }
     for task in ["Api", "Worker"] {
         allow(template, task, "Cache", CACHE_PORT);
     }
-    // As far as the route tables lead: with `endpoints`, to the gateway of S3 and no further.
-    for task in ["Api", "Worker", "Migrate"] {
+    outside(template, environment);
+}
+
+/// As far as the route tables lead: with `endpoints`, to the gateway of S3 and no further.
+fn outside(template: &mut Template, environment: &Environment) {
+    for task in TASKS {
         to_world(template, task, 443);
     }
-    if environment.network.egress == Egress::Endpoints {
+    let has_endpoints = environment.network.egress == Egress::Endpoints;
+    if has_endpoints {
         group(
             template,
             environment,
             "Endpoint",
             "AWS services: asked by the tasks alone",
         );
-        for task in ["Api", "Worker", "Migrate"] {
+        for task in TASKS {
             allow(template, task, "Endpoint", 443);
         }
     }
     for port in SMTP_PORTS {
-        match environment.network.egress {
-            Egress::Endpoints => allow(template, "Worker", "Endpoint", port),
-            Egress::Nat | Egress::SingleNat => to_world(template, "Worker", port),
+        if has_endpoints {
+            allow(template, "Worker", "Endpoint", port);
+        } else {
+            to_world(template, "Worker", port);
         }
     }
 }
@@ -139,6 +112,21 @@ fn allow(template: &mut Template, from: &str, to: &str, port: u16) {
             "FromPort": port,
             "ToPort": port,
             "Description": format!("From {}", from.to_lowercase()),
+        }),
+    );
+}
+
+fn from_world(template: &mut Template, port: u16, description: &str) {
+    template.add(
+        format!("LoadBalancerFromWorld{port}"),
+        "AWS::EC2::SecurityGroupIngress",
+        json!({
+            "GroupId": attribute("LoadBalancerSecurityGroup", "GroupId"),
+            "CidrIp": "0.0.0.0/0",
+            "IpProtocol": "tcp",
+            "FromPort": port,
+            "ToPort": port,
+            "Description": description,
         }),
     );
 }

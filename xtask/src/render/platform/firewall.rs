@@ -47,6 +47,10 @@ pub(super) fn add(template: &mut Template, environment: &Environment, imports: &
         "AWS::WAFv2::WebACLAssociation",
         json!({"ResourceArn": reference("LoadBalancer"), "WebACLArn": attribute("Firewall", "Arn")}),
     );
+    logs(template, environment, imports);
+}
+
+fn logs(template: &mut Template, environment: &Environment, imports: &Imports) {
     // WAF insists on this beginning.
     let group = format!("aws-waf-logs-taskhub-{}", environment.name);
     template

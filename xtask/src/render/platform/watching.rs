@@ -1,4 +1,4 @@
-//! Who is told, and what is seen at a glance. Alarms that roll a release back belong to the service stack.
+//! Who is told. Alarms that roll a release back belong to the service stack.
 
 use serde_json::{Value, json};
 
@@ -7,95 +7,113 @@ use crate::{
     environments::Environment,
     render::{
         alarms,
-        template::{Intrinsic, Template, attribute, compact, reference, sub},
+        template::{Template, attribute, reference},
     },
 };
 
-pub(super) fn add(template: &mut Template, environment: &Environment, imports: &Imports) {
-    let name = |what: &str| format!("taskhub-{}-{what}", environment.name);
-    let balancer = json!([{"Name": "LoadBalancer", "Value": attribute("LoadBalancer", "LoadBalancerFullName")}]);
-    let own = namespace(environment);
-    let elb = "AWS/ApplicationELB";
-    let all = [
-        (
-            "BalancerErrorsAlarm",
-            "balancer-5xx",
-            elb,
-            "HTTPCode_ELB_5XX_Count",
-            balancer.clone(),
-            "Sum",
-            10,
-            3,
-            "The load balancer itself answers with errors: no task takes its requests",
-        ),
-        (
-            "RejectedConnectionsAlarm",
-            "rejected-connections",
-            elb,
-            "RejectedConnectionCount",
-            balancer,
-            "Sum",
-            0,
-            1,
-            "The load balancer turned clients away",
-        ),
-        (
-            "DeadJobsAlarm",
-            "dead-jobs",
-            own.as_str(),
-            "JobsDead",
-            json!([]),
-            "Maximum",
-            0,
-            1,
-            "Jobs have failed for good: look at them and replay them",
-        ),
-        (
-            "ApiErrorsAlarm",
-            "api-log-errors",
-            own.as_str(),
-            "ApiErrors",
-            json!([]),
-            "Sum",
-            10,
-            5,
-            "The API logs errors",
-        ),
-        (
-            "WorkerErrorsAlarm",
-            "worker-log-errors",
-            own.as_str(),
-            "WorkerErrors",
-            json!([]),
-            "Sum",
-            10,
-            5,
-            "The worker logs errors",
-        ),
-    ];
-    for (id, what, space, metric, dimensions, statistic, threshold, minutes, description) in all {
-        let properties = json!({
-            "AlarmName": name(what),
-            "AlarmDescription": description,
-            "Namespace": space,
-            "MetricName": metric,
-            "Dimensions": dimensions,
-            "Statistic": statistic,
-            "ComparisonOperator": "GreaterThanThreshold",
-            "Threshold": threshold,
-            "EvaluationPeriods": minutes,
-        });
-        alarms::add(template, &imports.topic, id, properties);
-    }
-    certificate(template, &name("certificate"), imports);
-    events(template, environment, imports);
-    budget(template, environment, imports);
-    dashboard(template, environment);
+/// A metric whose sum or maximum of a minute must not be exceeded.
+struct Watched {
+    /// Of the alarm, in its id and its name.
+    what: &'static str,
+    place: Place,
+    metric: &'static str,
+    statistic: &'static str,
+    most: u32,
+    minutes: u32,
+    description: &'static str,
 }
 
-fn certificate(template: &mut Template, name: &str, imports: &Imports) {
+enum Place {
+    LoadBalancer,
+    /// What is counted in logs.
+    Logs,
+}
+
+const WATCHED: &[Watched] = &[
+    Watched {
+        what: "BalancerErrors",
+        place: Place::LoadBalancer,
+        metric: "HTTPCode_ELB_5XX_Count",
+        statistic: "Sum",
+        most: 10,
+        minutes: 3,
+        description: "The load balancer itself answers with errors: no task takes its requests",
+    },
+    Watched {
+        what: "RejectedConnections",
+        place: Place::LoadBalancer,
+        metric: "RejectedConnectionCount",
+        statistic: "Sum",
+        most: 0,
+        minutes: 1,
+        description: "The load balancer turned clients away",
+    },
+    Watched {
+        what: "DeadJobs",
+        place: Place::Logs,
+        metric: "JobsDead",
+        statistic: "Maximum",
+        most: 0,
+        minutes: 1,
+        description: "Jobs have failed for good: look at them and replay them",
+    },
+    Watched {
+        what: "ApiLogErrors",
+        place: Place::Logs,
+        metric: "ApiErrors",
+        statistic: "Sum",
+        most: 10,
+        minutes: 5,
+        description: "The API logs errors",
+    },
+    Watched {
+        what: "WorkerLogErrors",
+        place: Place::Logs,
+        metric: "WorkerErrors",
+        statistic: "Sum",
+        most: 10,
+        minutes: 5,
+        description: "The worker logs errors",
+    },
+];
+
+pub(super) fn add(template: &mut Template, environment: &Environment, imports: &Imports) {
+    for watched in WATCHED {
+        let id = format!("{}Alarm", watched.what);
+        alarms::add(template, &imports.topic, &id, alarm(environment, watched));
+    }
+    certificate(template, environment, imports);
+    events(template, environment, imports);
+    budget(template, environment, imports);
+}
+
+fn alarm(environment: &Environment, watched: &Watched) -> Value {
+    let (namespace, dimensions) = match watched.place {
+        Place::LoadBalancer => {
+            let name = attribute("LoadBalancer", "LoadBalancerFullName");
+            (
+                "AWS/ApplicationELB".to_owned(),
+                json!([{"Name": "LoadBalancer", "Value": name}]),
+            )
+        }
+        Place::Logs => (namespace(environment), json!([])),
+    };
+    json!({
+        "AlarmName": format!("taskhub-{}-{}", environment.name, alarms::kebab(watched.what)),
+        "AlarmDescription": watched.description,
+        "Namespace": namespace,
+        "MetricName": watched.metric,
+        "Dimensions": dimensions,
+        "Statistic": watched.statistic,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": watched.most,
+        "EvaluationPeriods": watched.minutes,
+    })
+}
+
+fn certificate(template: &mut Template, environment: &Environment, imports: &Imports) {
     let properties = json!({
-        "AlarmName": name,
+        "AlarmName": format!("taskhub-{}-certificate", environment.name),
         "AlarmDescription": "The certificate ends in less than 30 days: is its DNS record still there?",
         "Namespace": "AWS/CertificateManager",
         "MetricName": "DaysToExpiry",
@@ -179,79 +197,5 @@ fn budget(template: &mut Template, environment: &Environment, imports: &Imports)
             },
             "NotificationsWithSubscribers": [notice("ACTUAL", 100), notice("FORECASTED", 120)],
         }),
-    );
-}
-
-fn dashboard(template: &mut Template, environment: &Environment) {
-    let own = namespace(environment);
-    let balancer = "${LoadBalancer.LoadBalancerFullName}";
-    let elb = |metric: &str, stat: &str| json!(["AWS/ApplicationELB", metric, "LoadBalancer", balancer, {"stat": stat}]);
-    let ecs = |metric: &str, service: &str| json!(["AWS/ECS", metric, "ClusterName", "${Cluster}", "ServiceName", service, {"stat": "Average"}]);
-    let rds = |metric: &str| json!(["AWS/RDS", metric, "DBInstanceIdentifier", format!("taskhub-{}", environment.name), {"stat": "Average"}]);
-    let jobs = |metric: &str| json!([own, metric, {"stat": "Maximum"}]);
-    let widgets = [
-        (
-            "Requests and errors",
-            json!([
-                elb("RequestCount", "Sum"),
-                elb("HTTPCode_Target_5XX_Count", "Sum"),
-                elb("HTTPCode_ELB_5XX_Count", "Sum")
-            ]),
-        ),
-        (
-            "Latency, seconds",
-            json!([
-                elb("TargetResponseTime", "p50"),
-                elb("TargetResponseTime", "p95"),
-                elb("TargetResponseTime", "p99")
-            ]),
-        ),
-        (
-            "Tasks, percent of CPU",
-            json!([
-                ecs("CPUUtilization", "api"),
-                ecs("CPUUtilization", "worker")
-            ]),
-        ),
-        (
-            "Tasks, percent of memory",
-            json!([
-                ecs("MemoryUtilization", "api"),
-                ecs("MemoryUtilization", "worker")
-            ]),
-        ),
-        (
-            "Jobs",
-            json!([jobs("JobsDue"), jobs("JobsRunning"), jobs("JobsDead")]),
-        ),
-        ("Oldest due job, seconds", json!([jobs("OldestJob")])),
-        (
-            "Database, percent of CPU and connections",
-            json!([rds("CPUUtilization"), rds("DatabaseConnections")]),
-        ),
-        (
-            "Database, seconds of a read and a write",
-            json!([rds("ReadLatency"), rds("WriteLatency")]),
-        ),
-    ];
-    let widgets: Vec<Value> = widgets
-        .iter()
-        .enumerate()
-        .map(|(index, (title, metrics))| {
-            json!({
-                "type": "metric",
-                "x": index % 2 * 12,
-                "y": index / 2 * 6,
-                "width": 12,
-                "height": 6,
-                "properties": {"title": title, "metrics": metrics, "period": 60, "region": "${AWS::Region}", "view": "timeSeries"},
-            })
-        })
-        .collect();
-    let body: Intrinsic = sub(compact(&json!({"widgets": widgets})));
-    template.add(
-        "Dashboard",
-        "AWS::CloudWatch::Dashboard",
-        json!({"DashboardName": format!("taskhub-{}", environment.name), "DashboardBody": body}),
     );
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Imports, dimensions, service_id};
 use crate::{
     contract::Task,
-    environments::Environment,
+    environments::{Environment, Schedule},
     render::{
         alarms::metric,
         platform::namespace,
@@ -23,17 +23,10 @@ pub(super) fn add(
     task: Task,
     imports: &Imports,
 ) {
+    let Environment { keys, .. } = environment;
     let (min, max, cpu) = match task {
-        Task::Api => (
-            environment.api.min,
-            environment.api.max,
-            environment.api.target_cpu,
-        ),
-        Task::Worker | Task::Migrate => (
-            environment.worker.min,
-            environment.worker.max,
-            environment.worker.target_cpu,
-        ),
+        Task::Api => (keys.api.min, keys.api.max, keys.api.target_cpu),
+        Task::Worker | Task::Migrate => (keys.worker.min, keys.worker.max, keys.worker.target_cpu),
     };
     let mut target = json!({
         "ServiceNamespace": "ecs",
@@ -42,60 +35,68 @@ pub(super) fn add(
         "MinCapacity": min,
         "MaxCapacity": max,
     });
-    if let Some(schedule) = &environment.schedule {
-        let action = |name: &str, when: &str, min: u32, max: u32| {
-            json!({
-                "ScheduledActionName": name,
-                "Schedule": when,
-                "Timezone": schedule.time_zone,
-                "ScalableTargetAction": {"MinCapacity": min, "MaxCapacity": max},
-            })
-        };
-        target["ScheduledActions"] = json!([
-            action("sleep", &schedule.sleep, 0, 0),
-            action("wake", &schedule.wake, min, max)
-        ]);
+    if let Some(schedule) = &keys.schedule {
+        target["ScheduledActions"] = office_hours(schedule, min, max);
     }
     template.add(
         format!("{}Scaling", task.title()),
         "AWS::ApplicationAutoScaling::ScalableTarget",
         target,
     );
-    let predefined = |kind: &str| json!({"PredefinedMetricType": kind});
-    policy(
-        template,
-        task,
-        "Cpu",
-        "PredefinedMetricSpecification",
-        predefined("ECSServiceAverageCPUUtilization"),
-        cpu,
-    );
+    let load =
+        Metric::Predefined(json!({"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}));
+    policy(template, task, "Cpu", load, cpu);
     if task == Task::Api {
-        let mut requests = predefined("ALBRequestCountPerTarget");
-        requests["ResourceLabel"] = json!(label(imports));
-        let target = environment.api.target_requests;
+        let requests = Metric::Predefined(json!({
+            "PredefinedMetricType": "ALBRequestCountPerTarget",
+            "ResourceLabel": label(imports),
+        }));
         policy(
             template,
             task,
             "Requests",
-            "PredefinedMetricSpecification",
             requests,
-            target,
+            keys.api.target_requests,
         );
     } else {
-        let target = environment.worker.target_backlog;
+        let backlog = Metric::Customized(backlog(environment, task, imports));
         policy(
             template,
             task,
             "Backlog",
-            "CustomizedMetricSpecification",
-            backlog(environment, task, imports),
-            target,
+            backlog,
+            keys.worker.target_backlog,
         );
     }
 }
 
-fn policy(template: &mut Template, task: Task, what: &str, kind: &str, metric: Value, target: u32) {
+/// Nobody at night, as many as ever by day.
+fn office_hours(schedule: &Schedule, min: u32, max: u32) -> Value {
+    let action = |name: &str, when: &str, min: u32, max: u32| {
+        json!({
+            "ScheduledActionName": name,
+            "Schedule": when,
+            "Timezone": schedule.time_zone,
+            "ScalableTargetAction": {"MinCapacity": min, "MaxCapacity": max},
+        })
+    };
+    json!([
+        action("sleep", &schedule.sleep, 0, 0),
+        action("wake", &schedule.wake, min, max)
+    ])
+}
+
+/// What is kept near its target.
+enum Metric {
+    Predefined(Value),
+    Customized(Value),
+}
+
+fn policy(template: &mut Template, task: Task, what: &str, metric: Metric, target: u32) {
+    let (key, metric) = match metric {
+        Metric::Predefined(metric) => ("PredefinedMetricSpecification", metric),
+        Metric::Customized(metric) => ("CustomizedMetricSpecification", metric),
+    };
     template.add(
         format!("{}{what}Policy", task.title()),
         "AWS::ApplicationAutoScaling::ScalingPolicy",
@@ -104,7 +105,7 @@ fn policy(template: &mut Template, task: Task, what: &str, kind: &str, metric: V
             "PolicyType": "TargetTrackingScaling",
             "ScalingTargetId": reference(format!("{}Scaling", task.title())),
             "TargetTrackingScalingPolicyConfiguration": {
-                kind: metric,
+                key: metric,
                 "TargetValue": target,
                 "ScaleOutCooldown": OUT,
                 "ScaleInCooldown": IN,

@@ -3,16 +3,19 @@
 
 mod actions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{allow, iam_arn, pass};
-use crate::render::{
-    iam::{arn, policy},
-    template::{Template, attribute, reference, sub},
+use super::{allow, iam_arn, pass, when};
+use crate::{
+    environments::Name,
+    render::{
+        iam::{arn, policy},
+        template::{Template, attribute, reference, sub},
+    },
 };
-use actions::{ANYTHING, DATA, NETWORK, SERVICES};
+use actions::{DATA, NETWORK, Row, SERVICES};
 
 /// Whether CloudFormation can make a resource of this type. Roles have rules of their own.
 pub(crate) fn may_be_made(kind: &str) -> bool {
@@ -26,31 +29,46 @@ pub(super) fn add(template: &mut Template) {
         ("DataPolicy", "data", DATA),
         ("ServicesPolicy", "services", SERVICES),
     ] {
-        let mut by_resource: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (_, resource, actions) in rows {
-            by_resource.entry(resource).or_default().extend(*actions);
-        }
-        let statements = by_resource.into_iter().map(|(resource, mut actions)| {
-            actions.sort_unstable();
-            actions.dedup();
-            let mut statement = allow(json!(actions), limited(resource));
-            if resource == ANYTHING {
-                statement["Condition"] =
-                    json!({"StringEquals": {"aws:RequestedRegion": regions()}});
-            }
-            statement
-        });
-        template.add(
+        let statements = statements(rows);
+        add_policy(
+            template,
             id,
-            "AWS::IAM::ManagedPolicy",
-            json!({
-                "ManagedPolicyName": format!("taskhub-cloudformation-{name}"),
-                "Description": "What CloudFormation may make, change and delete for TaskHub",
-                "PolicyDocument": policy(statements.collect()),
-            }),
+            name,
+            "What CloudFormation may make, change and delete for TaskHub",
+            statements,
         );
     }
-    roles_policy(template);
+    let description = "Roles of TaskHub's stacks, all within the boundary, and the use of its key";
+    add_policy(template, "RolesPolicy", "roles", description, roles());
+    add_role(template);
+}
+
+fn add_policy(
+    template: &mut Template,
+    id: &str,
+    name: &str,
+    description: &str,
+    statements: Vec<Value>,
+) {
+    template.add(
+        id,
+        "AWS::IAM::ManagedPolicy",
+        json!({
+            "ManagedPolicyName": format!("taskhub-cloudformation-{name}"),
+            "Description": description,
+            "PolicyDocument": policy(statements),
+        }),
+    );
+}
+
+fn add_role(template: &mut Template) {
+    let policies = [
+        "ReadPolicy",
+        "NetworkPolicy",
+        "DataPolicy",
+        "ServicesPolicy",
+        "RolesPolicy",
+    ];
     template.add(
         "ExecutionRole",
         "AWS::IAM::Role",
@@ -63,15 +81,28 @@ pub(super) fn add(template: &mut Template) {
                 "Action": "sts:AssumeRole",
                 "Condition": {"StringEquals": {"aws:SourceAccount": reference("AWS::AccountId")}},
             })]),
-            "ManagedPolicyArns": [
-                reference("ReadPolicy"),
-                reference("NetworkPolicy"),
-                reference("DataPolicy"),
-                reference("ServicesPolicy"),
-                reference("RolesPolicy"),
-            ],
+            "ManagedPolicyArns": policies.map(reference),
         }),
     );
+}
+
+/// One statement for each limit, with the actions of all rows that have it.
+fn statements(rows: &[Row]) -> Vec<Value> {
+    let mut by_limit: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (_, limit, actions) in rows {
+        by_limit.entry(limit).or_default().extend(*actions);
+    }
+    let statements = by_limit.into_iter().map(|(limit, actions)| {
+        let actions: Vec<&str> = actions.into_iter().collect();
+        match limit.split_once(':') {
+            Some((service, resource)) => allow(&actions, arn(service, resource)),
+            None => when(
+                allow(&actions, limit),
+                json!({"StringEquals": {"aws:RequestedRegion": regions()}}),
+            ),
+        }
+    });
+    statements.collect()
 }
 
 /// This region, and the one where the services that know no regions are.
@@ -79,85 +110,74 @@ fn regions() -> Value {
     json!([reference("AWS::Region"), "us-east-1"])
 }
 
-fn limited(resource: &str) -> Value {
-    match resource.split_once(':') {
-        Some((service, rest)) => json!(arn(service, rest)),
-        None => json!(resource),
-    }
+/// Roles of stacks: only with the boundary, only of our names, only for the services that need them.
+fn roles() -> Vec<Value> {
+    const CREATE: &[&str] = &[
+        "iam:CreateRole",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+    ];
+    const CHANGE: &[&str] = &[
+        "iam:DeleteRole",
+        "iam:DeleteRolePolicy",
+        "iam:TagRole",
+        "iam:UntagRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:UpdateRole",
+    ];
+    const USE_KEY: &[&str] = &[
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey*",
+    ];
+    let ours = Name::ALL.map(|name| iam_arn(&format!("role/taskhub-{name}-*")));
+    let managed = [
+        "AmazonRDSEnhancedMonitoringRole",
+        "AWSBackupServiceRolePolicyForBackup",
+    ]
+    .map(|policy| {
+        sub(format!(
+            "arn:${{AWS::Partition}}:iam::aws:policy/service-role/{policy}"
+        ))
+    });
+    let boundary = json!({"StringEquals": {"iam:PermissionsBoundary": reference("Boundary")}});
+    vec![
+        when(allow(CREATE, &ours), boundary),
+        when(
+            allow(&["iam:AttachRolePolicy", "iam:DetachRolePolicy"], &ours),
+            json!({"ArnLike": {"iam:PolicyARN": managed}}),
+        ),
+        allow(CHANGE, &ours),
+        pass(&ours, PASSED_TO),
+        when(
+            allow(
+                &["iam:CreateServiceLinkedRole"],
+                iam_arn("role/aws-service-role/*"),
+            ),
+            json!({"StringEquals": {"iam:AWSServiceName": LINKED}}),
+        ),
+        allow(USE_KEY, attribute("Key", "Arn")),
+    ]
 }
 
-/// Roles of stacks: only with the boundary, only of our names, only for the services that need them.
-fn roles_policy(template: &mut Template) {
-    let ours = json!([
-        super::iam_arn("role/taskhub-staging-*"),
-        super::iam_arn("role/taskhub-production-*"),
-    ]);
-    let mut create = allow(
-        json!([
-            "iam:CreateRole",
-            "iam:PutRolePolicy",
-            "iam:PutRolePermissionsBoundary"
-        ]),
-        ours.clone(),
-    );
-    create["Condition"] =
-        json!({"StringEquals": {"iam:PermissionsBoundary": reference("Boundary")}});
-    let mut attach = allow(
-        json!(["iam:AttachRolePolicy", "iam:DetachRolePolicy"]),
-        ours.clone(),
-    );
-    attach["Condition"] = json!({"ArnLike": {"iam:PolicyARN": [
-        sub("arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"),
-        sub("arn:${AWS::Partition}:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup"),
-    ]}});
-    let change = allow(
-        json!([
-            "iam:DeleteRole",
-            "iam:DeleteRolePolicy",
-            "iam:TagRole",
-            "iam:UntagRole",
-            "iam:UpdateAssumeRolePolicy",
-            "iam:UpdateRole"
-        ]),
-        ours.clone(),
-    );
-    let services = [
-        "backup.amazonaws.com",
-        "ecs-tasks.amazonaws.com",
-        "ecs.amazonaws.com",
-        "monitoring.rds.amazonaws.com",
-        "vpc-flow-logs.amazonaws.com",
-    ];
-    let mut linked = allow(
-        json!("iam:CreateServiceLinkedRole"),
-        iam_arn("role/aws-service-role/*"),
-    );
-    linked["Condition"] = json!({"StringEquals": {"iam:AWSServiceName": [
-        "backup.amazonaws.com",
-        "ecs.amazonaws.com",
-        "ecs.application-autoscaling.amazonaws.com",
-        "elasticache.amazonaws.com",
-        "elasticloadbalancing.amazonaws.com",
-        "rds.amazonaws.com",
-        "wafv2.amazonaws.com",
-    ]}});
-    let key = allow(
-        json!([
-            "kms:CreateGrant",
-            "kms:Decrypt",
-            "kms:DescribeKey",
-            "kms:Encrypt",
-            "kms:GenerateDataKey*"
-        ]),
-        json!(attribute("Key", "Arn")),
-    );
-    template.add(
-        "RolesPolicy",
-        "AWS::IAM::ManagedPolicy",
-        json!({
-            "ManagedPolicyName": "taskhub-cloudformation-roles",
-            "Description": "Roles of TaskHub's stacks, all within the boundary, and the use of its key",
-            "PolicyDocument": policy(vec![create, attach, change, pass(ours, &services), linked, key]),
-        }),
-    );
-}
+/// Services that get roles of stacks.
+const PASSED_TO: &[&str] = &[
+    "backup.amazonaws.com",
+    "ecs-tasks.amazonaws.com",
+    "ecs.amazonaws.com",
+    "monitoring.rds.amazonaws.com",
+    "vpc-flow-logs.amazonaws.com",
+];
+
+/// Services that make themselves a role when they are first used.
+const LINKED: &[&str] = &[
+    "backup.amazonaws.com",
+    "ecs.amazonaws.com",
+    "ecs.application-autoscaling.amazonaws.com",
+    "elasticache.amazonaws.com",
+    "elasticloadbalancing.amazonaws.com",
+    "rds.amazonaws.com",
+    "wafv2.amazonaws.com",
+];

@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use super::{allow, iam_arn, pass, state};
+use super::{allow, iam_arn, pass, state, when};
 use crate::{
     environments::Name,
     render::{
         bootstrap::GITHUB,
-        iam::{arn, policy},
+        iam::{PULL, arn, policy},
         template::{Intrinsic, Template, attribute, reference, sub, title},
     },
 };
@@ -51,104 +51,103 @@ fn role(template: &mut Template, name: &str, subject: &str, statements: Vec<Valu
 
 /// Change sets are made, looked at and thrown away.
 fn plan(template: &mut Template) {
-    let stacks: Vec<Intrinsic> = Name::ALL.into_iter().map(stacks).collect();
-    let statements = vec![
-        allow(
-            json!([
-                "cloudformation:CreateChangeSet",
-                "cloudformation:DeleteChangeSet"
-            ]),
-            json!(stacks),
-        ),
-        pass(
-            json!(attribute("ExecutionRole", "Arn")),
-            &["cloudformation.amazonaws.com"],
-        ),
+    const PLAN: &[&str] = &[
+        "cloudformation:CreateChangeSet",
+        "cloudformation:DeleteChangeSet",
     ];
+    let statements = vec![allow(PLAN, Name::ALL.map(stacks)), pass_to_cloudformation()];
     role(template, "plan", "pull_request", statements);
 }
 
 fn deploy(template: &mut Template, name: Name) {
-    let task = format!("task-definition/taskhub-{name}-migrate:*");
-    let cluster =
-        json!({"ArnEquals": {"ecs:cluster": arn("ecs", &format!("cluster/taskhub-{name}"))}});
-    let mut run = allow(json!("ecs:RunTask"), json!(arn("ecs", &task)));
-    run["Condition"] = cluster.clone();
-    let mut stop = allow(
-        json!("ecs:StopTask"),
-        json!(arn("ecs", &format!("task/taskhub-{name}/*"))),
-    );
-    stop["Condition"] = cluster;
-    let statements = vec![
-        allow(
-            json!([
-                "cloudformation:CancelUpdateStack",
-                "cloudformation:ContinueUpdateRollback",
-                "cloudformation:CreateChangeSet",
-                "cloudformation:DeleteChangeSet",
-                "cloudformation:ExecuteChangeSet",
-                "cloudformation:SetStackPolicy",
-                "cloudformation:TagResource",
-                "cloudformation:UpdateTerminationProtection",
-            ]),
-            json!(stacks(name)),
-        ),
-        pass(
-            json!(attribute("ExecutionRole", "Arn")),
-            &["cloudformation.amazonaws.com"],
-        ),
-        pass(
-            iam_arn(&format!("role/taskhub-{name}-migrate-*")),
-            &["ecs-tasks.amazonaws.com"],
-        ),
-        run,
-        stop,
-        allow(
-            json!("ecs:StopServiceDeployment"),
-            json!(arn("ecs", &format!("service-deployment/taskhub-{name}/*"))),
-        ),
-        allow(
-            json!([
-                "logs:FilterLogEvents",
-                "logs:GetLogEvents",
-                "logs:StartLiveTail"
-            ]),
-            json!(arn("logs", &format!("log-group:/taskhub/{name}/*"))),
-        ),
-        allow(
-            json!(["s3:DeleteObject", "s3:PutObject"]),
-            state(&[
-                &format!("/locks/{name}.json"),
-                &format!("/plans/{name}/*"),
-                &format!("/releases/{name}/*"),
-            ]),
-        ),
-        // Every change of a stack is told to the operators.
-        allow(json!("sns:Publish"), json!(reference("Topic"))),
-        allow(
-            json!(["kms:GenerateDataKey"]),
-            json!(attribute("Key", "Arn")),
-        ),
-        allow(json!("ecr:GetAuthorizationToken"), json!("*")),
-        allow(
-            json!([
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
-                "ecr:CompleteLayerUpload",
-                "ecr:GetDownloadUrlForLayer",
-                "ecr:InitiateLayerUpload",
-                "ecr:PutImage",
-                "ecr:UploadLayerPart",
-            ]),
-            json!(attribute("Repository", "Arn")),
-        ),
-    ];
+    let mut statements = Vec::from(change_stacks(name));
+    statements.extend(run_tasks(name));
+    statements.extend(keep_state(name));
+    statements.extend(push_images());
     role(
         template,
         &format!("deploy-{name}"),
         &format!("environment:{name}"),
         statements,
     );
+}
+
+fn change_stacks(name: Name) -> [Value; 3] {
+    const CHANGE: &[&str] = &[
+        "cloudformation:CancelUpdateStack",
+        "cloudformation:ContinueUpdateRollback",
+        "cloudformation:CreateChangeSet",
+        "cloudformation:DeleteChangeSet",
+        "cloudformation:ExecuteChangeSet",
+        "cloudformation:SetStackPolicy",
+        "cloudformation:TagResource",
+        "cloudformation:UpdateTerminationProtection",
+    ];
+    [
+        allow(CHANGE, stacks(name)),
+        pass_to_cloudformation(),
+        // Every change of a stack is told to the operators.
+        allow(&["sns:Publish"], reference("Topic")),
+    ]
+}
+
+fn pass_to_cloudformation() -> Value {
+    pass(
+        attribute("ExecutionRole", "Arn"),
+        &["cloudformation.amazonaws.com"],
+    )
+}
+
+/// The migration, and no other task; and the way back from a deployment that fails.
+fn run_tasks(name: Name) -> [Value; 5] {
+    let task = arn("ecs", &format!("task-definition/taskhub-{name}-migrate:*"));
+    let tasks = arn("ecs", &format!("task/taskhub-{name}/*"));
+    let deployments = arn("ecs", &format!("service-deployment/taskhub-{name}/*"));
+    let logs = arn("logs", &format!("log-group:/taskhub/{name}/*"));
+    let roles = iam_arn(&format!("role/taskhub-{name}-migrate-*"));
+    let cluster =
+        json!({"ArnEquals": {"ecs:cluster": arn("ecs", &format!("cluster/taskhub-{name}"))}});
+    [
+        when(allow(&["ecs:RunTask"], task), cluster.clone()),
+        when(allow(&["ecs:StopTask"], tasks), cluster),
+        pass(roles, &["ecs-tasks.amazonaws.com"]),
+        allow(&["ecs:StopServiceDeployment"], deployments),
+        allow(
+            &[
+                "logs:FilterLogEvents",
+                "logs:GetLogEvents",
+                "logs:StartLiveTail",
+            ],
+            logs,
+        ),
+    ]
+}
+
+/// The lock, the plans and the releases of this environment.
+fn keep_state(name: Name) -> [Value; 2] {
+    let objects = state(&[
+        &format!("/locks/{name}.json"),
+        &format!("/plans/{name}/*"),
+        &format!("/releases/{name}/*"),
+    ]);
+    [
+        allow(&["s3:DeleteObject", "s3:PutObject"], objects),
+        allow(&["kms:GenerateDataKey"], attribute("Key", "Arn")),
+    ]
+}
+
+fn push_images() -> [Value; 3] {
+    const PUSH: &[&str] = &[
+        "ecr:CompleteLayerUpload",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+    ];
+    [
+        allow(&["ecr:GetAuthorizationToken"], "*"),
+        allow(PULL, attribute("Repository", "Arn")),
+        allow(PUSH, attribute("Repository", "Arn")),
+    ]
 }
 
 /// Of one environment, never the bootstrap stack.

@@ -4,7 +4,7 @@
 /// allowed by the read policy.
 pub(super) type Row = (&'static str, &'static str, &'static [&'static str]);
 
-pub(super) const ANYTHING: &str = "*";
+const ANYTHING: &str = "*";
 
 /// The network's actions. EC2 has ids, no names.
 pub(super) const NETWORK: &[Row] = &[
