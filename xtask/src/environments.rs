@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 use anyhow::Context;
 
 pub(crate) use keys::{Egress, Keys, Schedule, Spot};
+pub(crate) use parsing::parse;
 pub(crate) use reference::reference;
 
 /// Which environment. Stacks, roles and log groups carry the name.
@@ -89,7 +90,7 @@ impl Environment {
     /// # Errors
     /// As [`Environment::load`]; `file` is only named.
     pub(crate) fn parse(name: Name, file: &str, text: &str) -> anyhow::Result<Self> {
-        let keys = parsing::parse(file, text)?;
+        let keys = parse(file, text)?;
         let environment = Self {
             name,
             keys,

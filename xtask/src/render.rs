@@ -9,6 +9,7 @@ mod compliance;
 pub(crate) mod connections;
 pub(crate) mod cost;
 mod data;
+mod files;
 mod iam;
 mod migrate;
 mod network;
@@ -29,13 +30,8 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use crate::{
-    checkout::Checkout,
-    contract::Task,
-    environments::{self, Environment, Name},
-    progress,
-    signals::Signals,
-};
+use crate::{checkout::Checkout, environments::Environment, progress, signals::Signals};
+use files::{PAGE, files};
 use template::{Stack, Template};
 
 /// Write `infra/rendered` from `infra/environments` and the programs' own contracts
@@ -145,146 +141,6 @@ fn verdict(changed: &[&PathBuf]) -> ExitCode {
         changed.len()
     ));
     ExitCode::from(DIFFERS)
-}
-
-/// The page that lists the environment files' keys, and the marks around the list.
-const PAGE: &str = "docs/deployment.md";
-const BEGIN: &str = "<!-- keys: written by `cargo xtask render` -->\n";
-const END: &str = "<!-- end of keys -->";
-
-/// Everything that is rendered.
-fn files(root: &Path) -> anyhow::Result<Files> {
-    let mut files = Files::new();
-    let folder = Path::new("infra/rendered");
-    let bootstrap = bootstrap::stack().to_value();
-    files.insert(
-        folder.join("bootstrap/template.json"),
-        template::text(&bootstrap),
-    );
-    files.insert(PAGE.into(), page(&fs::read_to_string(root.join(PAGE))?)?);
-    let production = Environment::load(root, Name::Production)?;
-    for name in Name::ALL {
-        let rendered = render(Environment::load(root, name)?)?;
-        let folder = folder.join(name.as_str());
-        for (file, text) in environment_files(&rendered, &production) {
-            files.insert(folder.join(file), text);
-        }
-    }
-    Ok(files)
-}
-
-/// The page with the list as it should be.
-fn page(text: &str) -> anyhow::Result<String> {
-    let parts = text
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) =
-        parts.with_context(|| format!("{PAGE} has lost the marks around the list of keys"))?;
-    Ok(format!(
-        "{before}{BEGIN}\n{}\n{END}{after}",
-        environments::reference()
-    ))
-}
-
-/// File name below the environment's folder → content.
-fn environment_files(rendered: &Rendered, production: &Environment) -> BTreeMap<String, String> {
-    let environment = &rendered.environment;
-    let mut files = BTreeMap::new();
-    let mut priced = Vec::new();
-    for (stack, template) in &rendered.stacks {
-        let value = template.to_value();
-        let name = stack.as_str();
-        if *stack == Stack::Bootstrap {
-            priced.push(("bootstrap, once for an account", value));
-            continue;
-        }
-        files.insert(format!("{name}.template.json"), template::text(&value));
-        files.insert(
-            format!("{name}.params.json"),
-            template::text(&parameters(environment, *stack)),
-        );
-        task_definitions(&value, &mut files);
-        priced.push((name, value));
-    }
-    policies(environment, &mut files);
-    files.insert(
-        "stacks.json".to_owned(),
-        template::text(&manifest(rendered)),
-    );
-    let page = alarms::page(environment.name.as_str(), &rendered.stacks);
-    files.insert("alarms.md".to_owned(), page);
-    files.insert("timeouts.md".to_owned(), timeouts::page(environment));
-    let prices = cost::Prices::built_in();
-    files.insert(
-        "cost.md".to_owned(),
-        cost::page(environment.name.as_str(), &priced, &prices),
-    );
-    let page = compliance::page(environment, production, &rendered.stacks);
-    files.insert("compliance.md".to_owned(), page);
-    files
-}
-
-/// What goes with a template, in the form that `aws cloudformation deploy` takes: its parameters, the
-/// tags of every resource, and for the data stack the policy that keeps them.
-fn parameters(environment: &Environment, stack: Stack) -> Value {
-    let mut whole = json!({"Parameters": {}, "Tags": environment.tags});
-    if stack == Stack::Data {
-        whole["StackPolicy"] = data::stack_policy();
-    }
-    whole
-}
-
-/// `stacks.json`: what whoever has no `xtask` must know to deploy the environment. Paths are below
-/// `infra/rendered`; stacks come in the order in which they are made.
-fn manifest(rendered: &Rendered) -> Value {
-    let environment = &rendered.environment;
-    let name = environment.name;
-    let stacks = rendered.stacks.iter().map(|(stack, template)| {
-        let file = |kind| format!("{name}/{}.{kind}.json", stack.as_str());
-        let (template_file, parameters) = if *stack == Stack::Bootstrap {
-            ("bootstrap/template.json".to_owned(), None)
-        } else {
-            (file("template"), Some(file("params")))
-        };
-        let capabilities = template.names_roles().then_some("CAPABILITY_NAMED_IAM");
-        json!({
-            "name": stack.name(name),
-            "template": template_file,
-            "parameters": parameters,
-            "capabilities": capabilities.into_iter().collect::<Vec<_>>(),
-            "termination_protection": !matches!(stack, Stack::Migrate | Stack::Service),
-        })
-    });
-    json!({
-        "environment": name.as_str(),
-        "region": environment.region,
-        "account": environment.account,
-        "migrate_timeout_seconds": environment.migrate.timeout,
-        "deploy_timeout_seconds": environment.deploy.timeout,
-        "stacks": stacks.collect::<Vec<Value>>(),
-    })
-}
-
-fn task_definitions(template: &Value, files: &mut BTreeMap<String, String>) {
-    for task in Task::ALL {
-        let definition = &template["Resources"][format!("{}Task", task.title())]["Properties"];
-        if !definition.is_null() {
-            let text = template::text(&tasks::plain(definition));
-            files.insert(format!("taskdefs/{}.json", task.name()), text);
-        }
-    }
-}
-
-fn policies(environment: &Environment, files: &mut BTreeMap<String, String>) {
-    // Imports name themselves, which is what the files should show.
-    let mut names = Template::new(Stack::Platform, Some(environment.name), "");
-    let subjects = platform::subjects(&mut names);
-    for role in iam::task_roles(environment, &subjects) {
-        files.insert(
-            format!("iam/{}.json", role.name),
-            template::text(&template::filled(&role.policy)),
-        );
-    }
 }
 
 /// What is there already; a folder that is not there holds nothing.

@@ -58,7 +58,7 @@ pub(super) fn check(environment: &Environment, file: &str, text: &str) -> anyhow
         lines: Vec::new(),
     };
     bounds(text, &mut findings)?;
-    sizes(environment, &mut findings);
+    sizes(environment, &Prices::built_in()?, &mut findings);
     combinations(environment, &mut findings);
     variables(environment, &mut findings);
     for (key, detail) in timeouts::violations(environment) {
@@ -114,7 +114,7 @@ fn find<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
     }
 }
 
-fn sizes(environment: &Environment, findings: &mut Findings<'_>) {
+fn sizes(environment: &Environment, prices: &Prices, findings: &mut Findings<'_>) {
     for (name, cpu, memory) in [
         ("api", environment.api.cpu, environment.api.memory),
         ("worker", environment.worker.cpu, environment.worker.memory),
@@ -131,7 +131,6 @@ fn sizes(environment: &Environment, findings: &mut Findings<'_>) {
             Some(_) => {}
         }
     }
-    let prices = Prices::built_in();
     let database = &environment.database.class;
     findings.ensure(
         classes::database_memory(database).is_some() && prices.database.contains_key(database),

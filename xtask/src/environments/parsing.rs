@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use toml::{Table, Value, de::DeTable};
 
-use super::{Faults, Keys};
+use super::Faults;
 
 /// # Errors
 /// Where the text is not TOML, or a key is unknown, missing or of another type.
-pub(super) fn parse(file: &str, text: &str) -> Result<Keys, Faults> {
+pub(crate) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Faults> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = line_at(text, start);

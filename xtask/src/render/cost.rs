@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::template::{Stack, Template};
+use crate::environments::{Faults, parse};
+
 /// The price table. All amounts are US dollars.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,9 +69,14 @@ struct Rates {
 
 impl Prices {
     /// The table of this checkout, as it was when this program was built.
-    pub(crate) fn built_in() -> Self {
-        toml::from_str(include_str!("../../../infra/prices.toml"))
-            .expect("a test reads infra/prices.toml")
+    ///
+    /// # Errors
+    /// Where the table has a fault: file, line, key and what would be right.
+    pub(crate) fn built_in() -> Result<Self, Faults> {
+        parse(
+            "infra/prices.toml",
+            include_str!("../../../infra/prices.toml"),
+        )
     }
 }
 
@@ -211,41 +219,46 @@ fn metrics(metrics: &Value) -> f64 {
     read.unwrap_or(1) as f64
 }
 
-/// `cost.md`: stacks by name with their templates, in the order in which they are shown.
-pub(crate) fn page(environment: &str, stacks: &[(&str, Value)], prices: &Prices) -> String {
+/// `cost.md`.
+pub(crate) fn page(environment: &str, stacks: &[(Stack, Template)], prices: &Prices) -> String {
     let mut text = format!(
         "# What {environment} costs in a month\n\n\
          US dollars, list prices of {} in {}, on demand, written by `cargo xtask render`. The prices are assumptions that \
          `infra/prices.toml` dates and sources. Counted is what stands there while nobody uses it, with as many tasks as there \
          are at least. Not counted: traffic, log lines, Container Insights, requests beyond one capacity unit, backups beyond the \
-         database's size, and more tasks under load.\n\n",
+         database's size, and more tasks under load. The bootstrap stack is there once for an account.\n\n\
+         | stack | monthly |\n|---|---:|\n",
         prices.date, prices.region
     );
     let mut all = 0.0;
     let mut details = String::new();
-    text.push_str("| stack | monthly |\n|---|---:|\n");
-    for (name, template) in stacks {
-        let mut items = of(template, prices);
+    for (stack, template) in stacks {
+        let items = of(&template.to_value(), prices);
         let sum = total(&items);
         all += sum;
-        text.push_str(&format!("| {name} | {sum:.2} |\n"));
-        items.sort_by(|a, b| {
-            b.monthly
-                .total_cmp(&a.monthly)
-                .then_with(|| a.resource.cmp(&b.resource))
-        });
-        if !items.is_empty() {
-            details.push_str(&format!(
-                "\n## {name}\n\n| resource | what | monthly |\n|---|---|---:|\n"
-            ));
-        }
-        for item in items {
-            details.push_str(&format!(
-                "| {} | {} | {:.2} |\n",
-                item.resource, item.what, item.monthly
-            ));
-        }
+        text.push_str(&format!("| {} | {sum:.2} |\n", stack.as_str()));
+        details.push_str(&section(stack.as_str(), items));
     }
     text.push_str(&format!("| **all** | **{all:.2}** |\n{details}"));
+    text
+}
+
+/// The dearest first; nothing where nothing costs anything.
+fn section(stack: &str, mut items: Vec<Item>) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    items.sort_by(|a, b| {
+        b.monthly
+            .total_cmp(&a.monthly)
+            .then_with(|| a.resource.cmp(&b.resource))
+    });
+    let mut text = format!("\n## {stack}\n\n| resource | what | monthly |\n|---|---|---:|\n");
+    for item in items {
+        text.push_str(&format!(
+            "| {} | {} | {:.2} |\n",
+            item.resource, item.what, item.monthly
+        ));
+    }
     text
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
+use crate::{contract::Task, environments::Name};
 
 pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -132,7 +133,7 @@ fn a_rendered_template_reads_back_as_what_it_was() {
 #[test]
 fn another_price_is_another_total() {
     for (environment, network) in each(Stack::Network) {
-        let prices = cost::Prices::built_in();
+        let prices = cost::Prices::built_in().expect("prices");
         let total = cost::total(&cost::of(&network, &prices));
         assert!(total > 0.0, "{}'s network costs nothing", environment.name);
         let mut without = network.clone();
@@ -153,7 +154,7 @@ fn another_price_is_another_total() {
 #[test]
 fn two_small_tasks_cost_what_the_table_says() {
     let (_, service) = each(Stack::Service).remove(1);
-    let items = cost::of(&service, &cost::Prices::built_in());
+    let items = cost::of(&service, &cost::Prices::built_in().expect("prices"));
     let api = items
         .iter()
         .find(|item| item.resource == "ApiService")
