@@ -261,7 +261,7 @@ impl Gate {
             principal,
             operation: operation.name(),
             key,
-            fingerprint: self.keys.seal("request", &canonical),
+            fingerprints: self.keys.seals("request", &canonical),
             keep: self.idempotency,
         }))
     }

@@ -12,6 +12,7 @@ use taskhub::{
     database,
     passwords::Hasher,
     queue::{self, Doorbell},
+    rotation::Rotation,
     settings::{Api, Environment, Failure, Source},
     telemetry, tokens,
 };
@@ -26,6 +27,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+/// As PostgreSQL lists its connections.
+const APPLICATION: &str = "taskhub-api";
+
 /// How long the database may take to answer when the process starts.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -38,15 +42,16 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     telemetry::install(settings.log);
     let metrics = telemetry::metrics();
 
-    let connect = database::connect_options(&settings.database_url, "taskhub-api")?;
+    let connect = database::connect_options(&settings.database_url, APPLICATION)?;
     schema_is_current(&connect).await?;
     let db = database::pool(connect, settings.database_max_connections);
     let redis = redis(&settings)?;
+    let keys = Arc::new(keys(&settings)?);
     let draining = Draining::default();
     let app = taskhub_api::app(Parts {
         db: db.clone(),
         redis: redis.clone(),
-        keys: Arc::new(keys(&settings)?),
+        keys: keys.clone(),
         hasher: Arc::new(hasher(&settings)?),
         doorbell: Doorbell::new(redis, &queue::Keys::new("", queue::DEFAULT)),
         draining: draining.clone(),
@@ -58,6 +63,15 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         metrics,
         db.clone(),
     ));
+    let rotation = Rotation::new(
+        APPLICATION,
+        settings.database_url,
+        vec![db.clone()],
+        settings.secrets_refresh,
+    );
+    let followed = source
+        .has_secrets()
+        .then(|| tokio::spawn(follow_secrets(rotation, keys)));
     let listener = listen(settings.listen_address).await?;
     tracing::info!(address = %settings.listen_address, version = env!("CARGO_PKG_VERSION"), "serving");
     let times = Times {
@@ -67,6 +81,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     };
     server::serve(listener, app, draining, told_to_stop()?, times).await;
     scraped.abort();
+    if let Some(followed) = followed {
+        followed.abort();
+    }
     let _ = tokio::time::timeout(FLUSH, db.close()).await;
     tracing::info!("stopped");
     Ok(())
@@ -90,6 +107,27 @@ async fn schema_is_current(connect: &PgConnectOptions) -> anyhow::Result<()> {
     let schema = database::schema(&mut db).await?;
     db.close().await?;
     schema.check()
+}
+
+/// Takes what Secrets Manager changes, as far as that is possible without a restart.
+async fn follow_secrets(mut rotation: Rotation, keys: Arc<tokens::Keys>) {
+    loop {
+        let source = rotation.next().await;
+        let settings = match Api::read(&source) {
+            Ok(settings) => settings,
+            Err(problems) => {
+                tracing::warn!(%problems, "secrets have become unusable; the former ones stay");
+                continue;
+            }
+        };
+        rotation.take_database(settings.database_url).await;
+        let other = settings.jwt_secret_previous.as_ref();
+        match keys.replace(&settings.jwt_secret, other) {
+            Ok(true) => tracing::info!("took new JWT secrets"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "a JWT secret is unusable; the former ones stay"),
+        }
+    }
 }
 
 /// A connection that is made when it is first needed, so that the service starts without Redis.

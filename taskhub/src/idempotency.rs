@@ -19,8 +19,9 @@ pub struct Key {
     /// 1 to 255 visible ASCII characters, chosen by the caller.
     pub key: String,
     /// Of the canonical request, and keyed: a request may hold a password, which a plain digest in a
-    /// table would give away to a patient reader. See [`Keys::seal`](crate::tokens::Keys::seal).
-    pub fingerprint: [u8; 32],
+    /// table would give away to a patient reader. One by each key of ours, so that a repetition is known
+    /// across a change of keys: see [`Keys::seals`](crate::tokens::Keys::seals). The first is kept.
+    pub fingerprints: Vec<[u8; 32]>,
     /// For how long the answer is kept.
     pub keep: Duration,
 }
@@ -125,7 +126,8 @@ async fn recall<T: DeserializeOwned + Send>(
     .fetch_optional(&mut *db)
     .await?;
     let Some(kept) = kept else { return Ok(None) };
-    if kept.fingerprint != key.fingerprint {
+    let same = |fingerprint: &[u8; 32]| kept.fingerprint == fingerprint;
+    if !key.fingerprints.iter().any(same) {
         return Err(Error::IdempotencyKeyReused);
     }
     let outcome = serde_json::from_value(kept.outcome.0).map_err(anyhow::Error::from)?;
@@ -145,7 +147,7 @@ async fn keep<T: Serialize>(db: &mut PgConnection, key: &Key, outcome: &Outcome<
         key.principal,
         key.operation,
         key.key,
-        &key.fingerprint[..],
+        key.fingerprints.first().map(|fingerprint| &fingerprint[..]),
         outcome,
         key.keep.as_secs_f64(),
     )

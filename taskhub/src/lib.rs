@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod passwords;
 pub mod projects;
 pub mod queue;
+pub mod rotation;
 pub mod scopes;
 pub mod secrets;
 pub mod sessions;

@@ -56,6 +56,8 @@ pub struct Api {
     pub jwt_secret: SecretString,
     /// Still accepted, never used to sign.
     pub jwt_secret_previous: Option<SecretString>,
+    /// How often what comes from Secrets Manager is read again.
+    pub secrets_refresh: Duration,
     pub listen_address: SocketAddr,
     pub metrics_address: SocketAddr,
     /// As clients see the service; also the issuer of its tokens.
@@ -90,6 +92,7 @@ impl Api {
             redis_broker: reader.redis_broker(),
             jwt_secret: reader.jwt_secret("JWT_SECRET").unwrap_or_default(),
             jwt_secret_previous: reader.jwt_secret("JWT_SECRET_PREVIOUS"),
+            secrets_refresh: reader.seconds("SECRETS_REFRESH_SECONDS", 1..=86_400),
             listen_address: reader.address("LISTEN_ADDRESS"),
             metrics_address: reader.address("METRICS_ADDRESS"),
             public_url: reader.public_url(),
@@ -122,6 +125,8 @@ pub struct Worker {
     pub database_url: SecretString,
     pub database_max_connections: u32,
     pub redis_broker: SecretString,
+    /// How often what comes from Secrets Manager is read again.
+    pub secrets_refresh: Duration,
     pub metrics_address: SocketAddr,
     /// For the links in e-mails.
     pub public_url: Url,
@@ -147,6 +152,7 @@ impl Worker {
             database_url: reader.database_url(),
             database_max_connections: reader.number("DATABASE_MAX_CONNECTIONS", 1..=1000),
             redis_broker: reader.redis_broker(),
+            secrets_refresh: reader.seconds("SECRETS_REFRESH_SECONDS", 1..=86_400),
             metrics_address: reader.address("METRICS_ADDRESS"),
             public_url: reader.public_url(),
             mail_url: reader.mail_url(),

@@ -1,7 +1,10 @@
 //! The two tokens of a session: the access token that requests carry (a JWT as in RFC 9068, under the
 //! rules of RFC 8725), and the refresh token that is exchanged for the next pair (RFC 9700, 4.14).
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -61,10 +64,15 @@ pub struct Claims {
 
 /// The keys that sign and the lifetimes of what they sign.
 pub struct Keys {
-    current: Key,
-    /// Signs nothing any more, and is still accepted while its tokens live.
-    previous: Option<Key>,
+    ring: RwLock<Arc<Ring>>,
     pub lifetimes: Lifetimes,
+}
+
+/// The keys of one moment.
+struct Ring {
+    current: Key,
+    /// Signs nothing, and is accepted: the key before, or the one to come.
+    other: Option<Key>,
 }
 
 struct Key {
@@ -76,24 +84,42 @@ struct Key {
 }
 
 impl Keys {
-    /// Tokens are signed with `current`; those of `previous` are accepted too.
+    /// Tokens are signed with `current`; those of `other` are accepted too.
     ///
     /// # Errors
     /// Where a secret is shorter than 32 bytes.
     pub fn new(
         current: &SecretString,
-        previous: Option<&SecretString>,
+        other: Option<&SecretString>,
         lifetimes: Lifetimes,
     ) -> anyhow::Result<Self> {
         hs256::install();
         Ok(Self {
-            current: Key::new(current).context("JWT_SECRET")?,
-            previous: previous
-                .map(Key::new)
-                .transpose()
-                .context("JWT_SECRET_PREVIOUS")?,
+            ring: RwLock::new(Arc::new(Ring::new(current, other)?)),
             lifetimes,
         })
+    }
+
+    /// Signs and accepts with these from now on, and tells whether they are others than before.
+    ///
+    /// # Errors
+    /// As [`Keys::new`]; then the former keys stay.
+    pub fn replace(
+        &self,
+        current: &SecretString,
+        other: Option<&SecretString>,
+    ) -> anyhow::Result<bool> {
+        let new = Ring::new(current, other)?;
+        if new.ids().eq(self.ring().ids()) {
+            return Ok(false);
+        }
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        Ok(true)
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        ring.clone()
     }
 
     /// An access token of `session` for the user called `username`.
@@ -117,10 +143,11 @@ impl Keys {
             aud: AUDIENCE.to_owned(),
             scope: scopes.to_string(),
         };
+        let ring = self.ring();
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
-        header.kid = Some(self.current.id.clone());
-        let token = jsonwebtoken::encode(&header, &claims, &self.current.encoding)
+        header.kid = Some(ring.current.id.clone());
+        let token = jsonwebtoken::encode(&header, &claims, &ring.current.encoding)
             .context("an access token cannot be signed")?;
         Ok(token.into())
     }
@@ -139,7 +166,8 @@ impl Keys {
             && header.typ.as_deref() == Some(ACCESS_TOKEN_TYPE)
             // RFC 7515, 4.1.11: what must be understood and is not makes the token invalid.
             && header.crit.is_none();
-        let key = self
+        let ring = self.ring();
+        let key = ring
             .all()
             .find(|key| header.kid.as_deref() == Some(&key.id));
         let Some(key) = key.filter(|_| ours) else {
@@ -173,38 +201,57 @@ impl Keys {
         session: Uuid,
         generation: i32,
         parent: &[u8],
-    ) -> impl Iterator<Item = RefreshToken> {
-        self.all().map(move |key| {
-            let message = [&session.as_bytes()[..], &generation.to_be_bytes(), parent].concat();
+    ) -> Vec<RefreshToken> {
+        let message = [&session.as_bytes()[..], &generation.to_be_bytes(), parent].concat();
+        let token = |key: &Key| {
             RefreshToken::from_bytes(&key.seal("refresh token", &message).finalize().into_bytes())
-        })
+        };
+        self.ring().all().map(token).collect()
     }
 
     /// A mark on `message` that nobody else can make. Each `purpose` has marks of its own.
     pub fn seal(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
-        self.current
-            .seal(purpose, message)
-            .finalize()
-            .into_bytes()
-            .into()
+        let mark = self.ring().current.seal(purpose, message);
+        mark.finalize().into_bytes().into()
+    }
+
+    /// The marks on `message` by each of our keys, that of [`Keys::seal`] first.
+    pub fn seals(&self, purpose: &str, message: &[u8]) -> Vec<[u8; 32]> {
+        let mark = |key: &Key| key.seal(purpose, message).finalize().into_bytes().into();
+        self.ring().all().map(mark).collect()
     }
 
     /// Whether `seal` is such a mark, by any of our keys.
     pub fn has_sealed(&self, purpose: &str, message: &[u8], seal: &[u8]) -> bool {
-        self.all()
+        self.ring()
+            .all()
             .any(|key| key.seal(purpose, message).verify_slice(seal).is_ok())
+    }
+}
+
+impl Ring {
+    fn new(current: &SecretString, other: Option<&SecretString>) -> anyhow::Result<Self> {
+        Ok(Self {
+            current: Key::new(current).context("JWT_SECRET")?,
+            other: other
+                .map(Key::new)
+                .transpose()
+                .context("JWT_SECRET_PREVIOUS")?,
+        })
     }
 
     fn all(&self) -> impl Iterator<Item = &Key> {
-        std::iter::once(&self.current).chain(&self.previous)
+        std::iter::once(&self.current).chain(&self.other)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        self.all().map(|key| key.id.as_str())
     }
 }
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.all().map(|key| &key.id))
-            .finish()
+        f.debug_list().entries(self.ring().ids()).finish()
     }
 }
 

@@ -15,6 +15,7 @@ mod malformed;
 mod me;
 mod oauth;
 mod process;
+mod rotation;
 mod sessions;
 mod support;
 mod tasks;

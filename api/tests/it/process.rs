@@ -17,7 +17,7 @@ use crate::support::{JWT_SECRET, PASSWORD, redis_url};
 const SOON: Duration = Duration::from_secs(20);
 
 /// The program, with nothing from the outside but what a test gives it.
-fn program(database: &Database, command: &str) -> Command {
+pub(crate) fn program(database: &Database, command: &str) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_taskhub-api"));
     program
         .arg(command)
@@ -41,15 +41,15 @@ fn errors(output: &Output) -> String {
 }
 
 /// A serving process that is killed with its test.
-struct Server {
+pub(crate) struct Server {
     child: std::process::Child,
-    url: String,
+    pub(crate) url: String,
     metrics: String,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Server {
-    async fn start(mut program: Command) -> Self {
+    pub(crate) async fn start(mut program: Command) -> Self {
         let (port, metrics) = (free_port(), free_port());
         program
             .env("LISTEN_ADDRESS", format!("127.0.0.1:{port}"))

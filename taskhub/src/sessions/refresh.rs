@@ -91,7 +91,7 @@ async fn exchange(
     .fetch_one(&mut *db)
     .await?;
     let generation = token.generation + 1;
-    let mut following = keys.following(session_id, generation, hash);
+    let mut following = keys.following(session_id, generation, hash).into_iter();
     if let Some(next_hash) = token.next_hash {
         return Ok(following.find(|next| token.again == Some(true) && next.hash()[..] == next_hash));
     }

@@ -60,6 +60,11 @@ impl Source {
         self.values.get(name)
     }
 
+    /// Whether anything comes from Secrets Manager.
+    pub fn has_secrets(&self) -> bool {
+        !self.secret_entries().is_empty()
+    }
+
     /// What `TASKHUB_SECRETS` lists.
     fn secret_entries(&self) -> Vec<String> {
         let entries = self

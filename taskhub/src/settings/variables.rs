@@ -182,7 +182,7 @@ pub const VARIABLES: &[Variable] = &[
         "JWT_SECRET_PREVIOUS",
         &[Program::Api],
         Fallback::Off,
-        "The former `JWT_SECRET`, accepted beside the new one while tokens signed with it are still alive.",
+        "Another `JWT_SECRET` that is accepted and never signs: the former one while its tokens are still alive, or the next one before it is used.",
     ),
     example(
         "taskhub/database,taskhub/app",
@@ -192,6 +192,12 @@ pub const VARIABLES: &[Variable] = &[
             Fallback::Off,
             "Names or ARNs of AWS Secrets Manager secrets, separated by commas, read at start. Their keys lie under the variables set here. `NAME=` before one says which variable a database's or Redis' secret becomes.",
         ),
+    ),
+    plain(
+        "SECRETS_REFRESH_SECONDS",
+        SERVICES,
+        Fallback::Text("300"),
+        "How often these secrets are read again. A new `DATABASE_URL` and new `JWT_SECRET`s are taken without a restart, others at the next start.",
     ),
     plain(
         "LISTEN_ADDRESS",

@@ -79,6 +79,17 @@ impl Emulator {
         secret.send().await.expect("a new secret");
     }
 
+    /// Gives a secret another value.
+    ///
+    /// # Panics
+    /// Where there is none of that name.
+    pub async fn change_secret(&self, name: &str, text: &str) {
+        let secrets = self.secrets_manager().await;
+        let secret = secrets.put_secret_value().secret_id(name);
+        let changed = secret.secret_string(text).send().await;
+        changed.expect("a secret of that name");
+    }
+
     /// How a program of its own finds it.
     pub fn variables(&self) -> [(&'static str, String); 4] {
         [

@@ -16,7 +16,7 @@ fn keys(current: &str, previous: Option<&str>) -> Keys {
 }
 
 fn genuine_header() -> Value {
-    json!({"alg": "HS256", "typ": "at+jwt", "kid": keys(SECRET, None).current.id})
+    json!({"alg": "HS256", "typ": "at+jwt", "kid": keys(SECRET, None).ring().current.id})
 }
 
 fn genuine_claims() -> Value {
@@ -246,9 +246,8 @@ fn keys_do_not_show_their_secrets() {
 fn the_next_refresh_token_depends_on_all_that_it_follows() {
     let session = Uuid::now_v7();
     let of = |keys: &Keys, session, generation, parent: &[u8]| -> Vec<[u8; 32]> {
-        keys.following(session, generation, parent)
-            .map(|token| token.hash())
-            .collect()
+        let following = keys.following(session, generation, parent);
+        following.iter().map(RefreshToken::hash).collect()
     };
     let one = keys(SECRET, None);
     let first = of(&one, session, 1, b"parent");
@@ -287,4 +286,24 @@ fn a_seal_holds_for_its_purpose_its_message_and_its_key_alone() {
     assert!(!keys(SECRET, None).has_sealed("request", b"message", &seal));
     assert!(!keys(SECRET, None).has_sealed("cursor", b"another", &seal));
     assert!(!keys(SECRET, None).has_sealed("cursor", b"message", &seal[..31]));
+}
+
+#[test]
+fn keys_are_replaced_while_they_are_in_use() {
+    let keys = keys(SECRET, None);
+    let scopes = Scopes::all();
+    let old = keys.access_token("ada", Uuid::now_v7(), &scopes).unwrap();
+
+    // The next key is accepted everywhere before any process signs with it.
+    keys.replace(&SECRET.into(), Some(&OTHER.into())).unwrap();
+    keys.verify(old.expose_secret()).unwrap();
+    keys.replace(&OTHER.into(), Some(&SECRET.into())).unwrap();
+    let new = keys.access_token("ada", Uuid::now_v7(), &scopes).unwrap();
+    keys.verify(old.expose_secret()).unwrap();
+    keys.verify(new.expose_secret()).unwrap();
+
+    keys.replace(&"short".into(), None).unwrap_err();
+    keys.replace(&OTHER.into(), None).unwrap();
+    keys.verify(new.expose_secret()).unwrap();
+    keys.verify(old.expose_secret()).unwrap_err();
 }
