@@ -134,6 +134,27 @@ async fn recall<T: DeserializeOwned + Send>(
     Ok(Some(outcome))
 }
 
+/// Removes up to `limit` answers whose time is over, and tells how many.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn remove_expired(db: &PgPool, limit: i64) -> Result<u64> {
+    // By their places in the table: the key is long, and nothing else names a row.
+    Ok(sqlx::query!(
+        "
+        delete from idempotency_key where ctid = any (array(
+            select ctid from idempotency_key where expires_at < now()
+            limit $1
+            for update skip locked
+        ))
+        ",
+        limit,
+    )
+    .execute(db)
+    .await?
+    .rows_affected())
+}
+
 async fn keep<T: Serialize>(db: &mut PgConnection, key: &Key, outcome: &Outcome<T>) -> Result<()> {
     let outcome = serde_json::to_value(outcome).map_err(anyhow::Error::from)?;
     sqlx::query!(

@@ -1,16 +1,27 @@
 //! What can be asked of the worker, and how it is asked: in the transaction of its cause.
 
+mod control;
+pub mod counts;
+mod enqueueing;
+pub mod housekeeping;
 pub mod leadership;
 pub mod leases;
+pub mod periodic;
+#[cfg(feature = "probe")]
+pub mod probe;
+mod records;
+mod rules;
+mod stats;
 pub mod waiting;
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::Result;
+pub use control::{Cancelled, call_off, cancel, retry, retry_all};
+pub use enqueueing::{Options, When, enqueue, enqueue_with};
+pub use records::{Attempt, Filter, Page, Record, State, attempts, get, get_for, list};
+pub use rules::{Backoff, KINDS, Rules, Uniqueness};
+pub use stats::{KindStats, Stats, stats};
 
 /// Everything the worker can do.
 ///
@@ -21,63 +32,102 @@ use crate::Result;
 pub enum Job {
     /// Greets a new user by e-mail, once in their life.
     WelcomeEmail { user_id: Uuid },
+    /// Sends a code to whoever has an account with this address, by which they choose a new password.
+    PasswordResetEmail { email: String },
     /// Erases an account whose grace time is over.
     EraseAccount { user_id: Uuid },
+    /// Removes sessions and codes that are of no use any more.
+    RemoveOldSessions {},
+    /// Removes jobs that were done or cancelled long ago.
+    RemoveOldJobs {},
+    /// Removes answers kept for repeated requests, once their time is over.
+    RemoveOldIdempotencyKeys {},
+    /// Removes tasks that were deleted long ago.
+    EmptyTrash {},
+    /// Leaves a trace in a table that a test made.
+    #[cfg(feature = "probe")]
+    Probe(probe::Probe),
 }
-
-/// The rules of one kind of job.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// The kind as it is stored.
-    pub kind: &'static str,
-    /// The newest form of the arguments; a program leaves newer ones to a newer program.
-    pub args_version: i16,
-    /// How often it is tried before it is dead.
-    pub max_attempts: i32,
-    pub uniqueness: Uniqueness,
-}
-
-/// Which second job of the same unique key is the first one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Uniqueness {
-    /// While the first waits or runs.
-    WhileLive,
-    /// Always, however the first ended.
-    Forever,
-}
-
-const WELCOME_EMAIL: Rules = Rules {
-    kind: "welcome_email",
-    args_version: 1,
-    max_attempts: 10,
-    uniqueness: Uniqueness::Forever,
-};
-
-const ERASE_ACCOUNT: Rules = Rules {
-    kind: "erase_account",
-    args_version: 1,
-    max_attempts: 20,
-    uniqueness: Uniqueness::WhileLive,
-};
-
-/// The rules of every kind that this program knows.
-pub const KINDS: [Rules; 2] = [WELCOME_EMAIL, ERASE_ACCOUNT];
 
 impl Job {
     pub fn rules(&self) -> &'static Rules {
         match self {
-            Self::WelcomeEmail { .. } => &WELCOME_EMAIL,
-            Self::EraseAccount { .. } => &ERASE_ACCOUNT,
+            Self::WelcomeEmail { .. } => &rules::WELCOME_EMAIL,
+            Self::PasswordResetEmail { .. } => &rules::PASSWORD_RESET_EMAIL,
+            Self::EraseAccount { .. } => &rules::ERASE_ACCOUNT,
+            Self::RemoveOldSessions {} => &rules::REMOVE_OLD_SESSIONS,
+            Self::RemoveOldJobs {} => &rules::REMOVE_OLD_JOBS,
+            Self::RemoveOldIdempotencyKeys {} => &rules::REMOVE_OLD_IDEMPOTENCY_KEYS,
+            Self::EmptyTrash {} => &rules::EMPTY_TRASH,
+            #[cfg(feature = "probe")]
+            Self::Probe(_) => &rules::PROBE,
         }
     }
 
-    /// What makes two jobs the same, such as `welcome_email:<user id>`.
-    fn unique_key(&self) -> String {
-        let kind = self.rules().kind;
+    /// What makes two jobs of its kind the same.
+    fn identity(&self) -> String {
         match self {
-            Self::WelcomeEmail { user_id } | Self::EraseAccount { user_id } => {
-                format!("{kind}:{user_id}")
-            }
+            Self::WelcomeEmail { user_id } | Self::EraseAccount { user_id } => user_id.to_string(),
+            Self::PasswordResetEmail { email } => email.to_lowercase(),
+            Self::RemoveOldSessions {}
+            | Self::RemoveOldJobs {}
+            | Self::RemoveOldIdempotencyKeys {}
+            | Self::EmptyTrash {} => String::new(),
+            #[cfg(feature = "probe")]
+            Self::Probe(probe) => probe.id.to_string(),
+        }
+    }
+
+    /// Such as `welcome_email:<user id>`; none where no two are ever the same.
+    fn unique_key(&self) -> Option<String> {
+        let rules = self.rules();
+        (rules.uniqueness != Uniqueness::None)
+            .then(|| format!("{}:{}", rules.kind, self.identity()))
+    }
+
+    /// The workspace that it concerns, whose members may see it and among whose jobs it counts.
+    fn workspace_id(&self) -> Option<Uuid> {
+        match self {
+            Self::WelcomeEmail { .. }
+            | Self::PasswordResetEmail { .. }
+            | Self::EraseAccount { .. }
+            | Self::RemoveOldSessions {}
+            | Self::RemoveOldJobs {}
+            | Self::RemoveOldIdempotencyKeys {}
+            | Self::EmptyTrash {} => None,
+            #[cfg(feature = "probe")]
+            Self::Probe(probe) => probe.workspace_id,
+        }
+    }
+
+    /// The person that it concerns, who may see it.
+    fn user_id(&self) -> Option<Uuid> {
+        match self {
+            Self::WelcomeEmail { user_id } | Self::EraseAccount { user_id } => Some(*user_id),
+            // It must not tell whether there is such a person.
+            Self::PasswordResetEmail { .. }
+            | Self::RemoveOldSessions {}
+            | Self::RemoveOldJobs {}
+            | Self::RemoveOldIdempotencyKeys {}
+            | Self::EmptyTrash {} => None,
+            #[cfg(feature = "probe")]
+            Self::Probe(_) => None,
+        }
+    }
+
+    /// Whether it only touches the database, and as a rule for moments: such jobs are done many to a
+    /// transaction, as far as they are claimed together.
+    pub fn is_batchable(&self) -> bool {
+        match self {
+            Self::EraseAccount { .. } => true,
+            Self::WelcomeEmail { .. }
+            | Self::PasswordResetEmail { .. }
+            | Self::RemoveOldSessions {}
+            | Self::RemoveOldJobs {}
+            | Self::RemoveOldIdempotencyKeys {}
+            | Self::EmptyTrash {} => false,
+            #[cfg(feature = "probe")]
+            Self::Probe(probe) => probe.mode == probe::Mode::Database,
         }
     }
 
@@ -86,73 +136,34 @@ impl Job {
         let mut tagged = serde_json::to_value(self).expect("a job is plain JSON");
         tagged["args"].take()
     }
-}
 
-/// Adds `job` in the caller's transaction, due at once, and gives its public id. Where an equal one
-/// exists already (see [`Uniqueness`]) nothing is added and that one's id is given.
-///
-/// # Errors
-/// Where the database fails.
-pub async fn enqueue(db: &mut PgConnection, job: &Job) -> Result<Uuid> {
-    enqueue_in(db, job, Duration::ZERO).await
-}
-
-/// As [`enqueue`], due `delay` after the transaction began, by the database's clock.
-///
-/// # Errors
-/// Where the database fails.
-pub async fn enqueue_in(db: &mut PgConnection, job: &Job, delay: Duration) -> Result<Uuid> {
-    let rules = job.rules();
-    // An update that changes nothing, because `do nothing` would give no id.
-    let public_id = sqlx::query_scalar!(
-        r#"
-        insert into job (kind, args_version, args, unique_key, unique_forever, max_attempts, run_at)
-        values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))
-        on conflict (unique_key) where state in ('ready', 'running') or unique_forever
-        do update set unique_key = excluded.unique_key
-        returning public_id
-        "#,
-        rules.kind,
-        rules.args_version,
-        job.args(),
-        job.unique_key(),
-        rules.uniqueness == Uniqueness::Forever,
-        rules.max_attempts,
-        delay.as_secs_f64(),
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(public_id)
-}
-
-/// Calls off the job equal to `job` that still waits, if there is one.
-///
-/// # Errors
-/// Where the database fails.
-pub async fn cancel(db: &mut PgConnection, job: &Job) -> Result<()> {
-    sqlx::query!(
-        "
-        update job set state = 'cancelled', finished_at = now()
-        where unique_key = $1 and state = 'ready'
-        ",
-        job.unique_key(),
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_is_named_as_it_is_serialised() {
-        let user_id = Uuid::now_v7();
-        for job in [Job::WelcomeEmail { user_id }, Job::EraseAccount { user_id }] {
-            let tagged = serde_json::to_value(&job).expect("a job is plain JSON");
-            assert_eq!(tagged["kind"], job.rules().kind);
-            assert!(KINDS.contains(job.rules()));
-        }
+    /// The job that was stored as `args` of `kind` in that version.
+    ///
+    /// # Errors
+    /// Where these are not arguments of the kind.
+    pub(crate) fn from_stored(
+        kind: &str,
+        version: i16,
+        args: &serde_json::Value,
+    ) -> anyhow::Result<Self> {
+        let args = upgraded(kind, version, args.clone());
+        let tagged = serde_json::json!({ "kind": kind, "args": args });
+        Ok(serde_json::from_value(tagged)?)
     }
+}
+
+/// Arguments of any older version, as the present one would have stored them. A kind whose version
+/// rises adds an arm that makes version n + 1 of version n:
+///
+/// ```ignore
+/// ("welcome_email", 1) => args["language"] = json!("en"),
+/// ```
+fn upgraded(kind: &str, version: i16, args: serde_json::Value) -> serde_json::Value {
+    // So far every kind is at its first version, and the probe at its second.
+    #[cfg(feature = "probe")]
+    if (kind, version) == ("probe", 1) {
+        return probe::upgraded_from_1(args);
+    }
+    let _ = (kind, version);
+    args
 }

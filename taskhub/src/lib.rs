@@ -22,6 +22,8 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;
+pub mod trace;
+pub mod trash;
 pub mod users;
 
 pub use error::{Error, Refusal, Result, Violation};

@@ -76,6 +76,7 @@ pub enum EndReason {
     Logout,
     Revoked,
     PasswordChanged,
+    PasswordReset,
     RefreshTokenReused,
     AccountDeleted,
 }
@@ -87,6 +88,7 @@ impl EndReason {
             Self::Logout => "logout",
             Self::Revoked => "revoked",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::AccountDeleted => "account_deleted",
         }
@@ -284,11 +286,21 @@ async fn end_one(db: &mut PgConnection, session_id: Uuid, reason: EndReason) -> 
     Ok(())
 }
 
-/// Removes sessions that ended, or could no longer be refreshed, 30 days ago, and tells how many. Until
-/// then their tokens are recognised as theirs.
-pub async fn prune(db: &PgPool) -> Result<u64> {
+/// Removes up to `limit` sessions that ended, or could no longer be refreshed, 30 days ago, and tells how
+/// many. Until then their tokens are recognised as theirs.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn prune(db: &PgPool, limit: i64) -> Result<u64> {
     let done = sqlx::query!(
-        "delete from session where least(ended_at, expires_at) < now() - interval '30 days'"
+        "
+        delete from session where id in (
+            select id from session where least(ended_at, expires_at) < now() - interval '30 days'
+            limit $1
+            for update skip locked
+        )
+        ",
+        limit,
     )
     .execute(db)
     .await?;

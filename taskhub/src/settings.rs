@@ -137,8 +137,14 @@ pub struct Worker {
     pub concurrency: usize,
     /// How long running jobs may go on after SIGTERM.
     pub grace: Duration,
+    /// Which queues it serves.
+    pub queues: Vec<String>,
     /// For how long a job is a worker's own without a sign of life.
     pub job_lease: Duration,
+    /// How long jobs are kept that were done or cancelled.
+    pub keep_jobs: Duration,
+    /// How long deleted tasks are kept.
+    pub keep_trash: Duration,
     pub log: Log,
 }
 
@@ -159,7 +165,10 @@ impl Worker {
             mail_from: reader.mail_from(),
             concurrency: reader.number("WORKER_CONCURRENCY", 1..=1000),
             grace: reader.seconds("WORKER_GRACE_SECONDS", 0..=110),
+            queues: reader.queues("WORKER_QUEUES"),
             job_lease: reader.seconds("JOB_LEASE_SECONDS", 1..=3600),
+            keep_jobs: reader.seconds("JOB_RETENTION_DAYS", 1..=3650) * 86_400,
+            keep_trash: reader.seconds("TRASH_DAYS", 1..=3650) * 86_400,
             log: reader.log(),
         };
         reader.finish(settings)

@@ -16,12 +16,17 @@ use crate::{
 
 mod credentials;
 mod deletion;
+mod resets;
 mod rules;
 
 pub(crate) use credentials::{Authenticated, authenticate};
 pub use credentials::{PasswordChange, change_password};
 pub(crate) use deletion::keep;
 pub use deletion::{ERASURE_DELAY, erase, request_deletion};
+pub use resets::{
+    PasswordReset, RESET_LIFE, ResetCode, new_reset_codes, prune_resets, request_password_reset,
+    reset_password,
+};
 
 /// A person, as they see themselves.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

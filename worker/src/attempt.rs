@@ -3,14 +3,20 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use taskhub::jobs::leases::{self, Lease, LeaseLost, Setback};
+use taskhub::{
+    jobs::leases::{self, Completed, Lease, LeaseLost, Setback},
+    trace::TraceContext,
+};
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tracing::Instrument;
 
-use crate::{STATEMENT_LIMIT, Worker, jobs, measures, within};
+use crate::{STATEMENT_LIMIT, Worker, held::Ending, jobs, measures, within};
+
+/// Between two attempts to write an end down.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// How an attempt ended, as this worker sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +24,7 @@ pub(crate) enum Outcome {
     Succeeded,
     Failed,
     Dead,
+    Cancelled,
     /// The lease ended first. What becomes of the job is for others to decide.
     Lost,
     /// The worker stops and hands the job back.
@@ -26,10 +33,22 @@ pub(crate) enum Outcome {
 
 /// Runs the job in a task of its own, which frees the slot at its end.
 pub(crate) fn spawn(worker: &Arc<Worker>, lease: Lease, slot: OwnedSemaphorePermit) {
-    let span = tracing::info_span!("job", id = %lease.public_id, kind = lease.kind, attempt = lease.attempt);
+    // The trace of what caused it goes on here, and in the jobs that it causes itself.
+    let trace = lease
+        .trace_context
+        .as_deref()
+        .and_then(|trace| trace.parse().ok())
+        .map_or_else(TraceContext::random, TraceContext::child);
+    let span = tracing::info_span!(
+        "job",
+        id = %lease.public_id,
+        kind = lease.rules.kind,
+        attempt = lease.attempt,
+        trace_id = format!("{:032x}", trace.trace_id),
+    );
     let owned = worker.clone();
     let attempt = async move {
-        run(&owned, &lease).await;
+        trace.scope(run(&owned, &lease)).await;
         drop(slot);
     };
     worker.running.spawn(attempt.instrument(span));
@@ -41,7 +60,7 @@ async fn run(worker: &Worker, lease: &Lease) {
     // paused beyond its lease does not go on with it.
     let outcome = tokio::select! {
         biased;
-        () = worker.held.ending(lease) => Outcome::Lost,
+        ending = worker.held.ending(lease) => end_early(worker, lease, ending).await,
         () = worker.abandon.cancelled() => Outcome::Abandoned,
         outcome = handle(worker, lease) => outcome,
     };
@@ -49,19 +68,30 @@ async fn run(worker: &Worker, lease: &Lease) {
     if outcome != Outcome::Abandoned {
         worker.held.remove(lease);
     }
-    if outcome == Outcome::Lost {
-        tracing::warn!("the lease ended before the job did");
+    measures::ended(lease.rules.kind, outcome, started.elapsed());
+}
+
+async fn end_early(worker: &Worker, lease: &Lease, ending: Ending) -> Outcome {
+    let cancelled = async {
+        let control = &worker.options.control;
+        within(STATEMENT_LIMIT, leases::cancelled(control, lease)).await
+    };
+    if ending == Ending::Cancelled && matches!(cancelled.await, Ok(true)) {
+        tracing::info!("the job was cancelled");
+        return Outcome::Cancelled;
     }
-    measures::ended(&lease.kind, outcome, started.elapsed());
+    tracing::warn!("the lease ended before the job did");
+    Outcome::Lost
 }
 
 async fn handle(worker: &Worker, lease: &Lease) -> Outcome {
-    let handler = AssertUnwindSafe(jobs::handle(worker, lease)).catch_unwind();
-    let error = match handler.await {
-        Ok(Ok(_completed)) => return Outcome::Succeeded,
-        Ok(Err(error)) if error.is::<LeaseLost>() => return Outcome::Lost,
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(_panic) => "the handler panicked".to_owned(),
+    let error = match sheltered(jobs::handle(worker, lease), lease.rules.timeout).await {
+        Ok(_completed) => return Outcome::Succeeded,
+        Err(error) if error.is::<LeaseLost>() => {
+            tracing::warn!("the lease was lost before the job was done");
+            return Outcome::Lost;
+        }
+        Err(error) => format!("{error:#}"),
     };
     match fail(worker, lease, &error).await {
         Some(Setback::Dead) => {
@@ -72,21 +102,54 @@ async fn handle(worker: &Worker, lease: &Lease) -> Outcome {
             tracing::warn!(error, "the job failed and will be tried again");
             Outcome::Failed
         }
+        Some(Setback::Cancelled) => Outcome::Cancelled,
         Some(Setback::Lost) | None => Outcome::Lost,
+    }
+}
+
+/// Turns what takes too long, and what panics, into errors.
+pub(crate) async fn sheltered(
+    work: impl Future<Output = anyhow::Result<Completed>>,
+    limit: Duration,
+) -> anyhow::Result<Completed> {
+    match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_panic)) => anyhow::bail!("the handler panicked"),
+        Err(_) => anyhow::bail!("the attempt took longer than {} s", limit.as_secs_f32()),
     }
 }
 
 /// Writes the failure down, however long that takes; the lease's end bounds it.
 async fn fail(worker: &Worker, lease: &Lease, error: &str) -> Option<Setback> {
     loop {
-        match within(
-            STATEMENT_LIMIT,
-            leases::fail(&worker.options.control, lease, error),
-        )
-        .await
-        {
+        let failure = leases::fail(&worker.options.control, lease, error);
+        match within(STATEMENT_LIMIT, failure).await {
             Ok(setback) => return setback,
-            Err(_) => sleep(Duration::from_millis(500)).await,
+            Err(_) => sleep(PAUSE).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_a_failure() {
+        let error = sheltered(future::pending(), LIMIT)
+            .await
+            .expect_err("an end");
+        assert_eq!(error.to_string(), "the attempt took longer than 60 s");
+    }
+
+    #[tokio::test]
+    async fn what_panics_is_a_failure() {
+        let work = async { panic!("a mistake") };
+        let error = sheltered(work, LIMIT).await.expect_err("an end");
+        assert_eq!(error.to_string(), "the handler panicked");
     }
 }

@@ -4,10 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use taskhub::{
     jobs::{
-        leases::{self, Past},
+        Rules,
+        leases::{self, Claim, Lease, Past},
         waiting,
     },
-    queue::tickets::{Taker, WINDOW},
+    queue::{
+        Keys,
+        tickets::{Taker, WINDOW},
+    },
 };
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -15,8 +19,8 @@ use tokio::{
 };
 
 use crate::{
-    STATEMENT_LIMIT, Worker, attempt, availability::Availability, measures, measures::Source,
-    within,
+    STATEMENT_LIMIT, Worker, attempt, availability::Availability, batch, measures,
+    measures::Source, within,
 };
 
 /// Between two looks at the table while Redis is away, and while PostgreSQL is.
@@ -25,24 +29,26 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// After so long without a ticket, a look at the table: the leader may be unable to issue any.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Works until the worker stops.
-pub(crate) async fn consume(worker: Arc<Worker>) {
-    Consumer::open(worker).await.work().await;
+/// Works on `queue` until the worker stops.
+pub(crate) async fn consume(worker: Arc<Worker>, queue: String) {
+    Consumer::open(worker, queue).await.work().await;
 }
 
 struct Consumer {
     worker: Arc<Worker>,
+    queue: String,
     taker: Taker,
     redis: Availability,
     last_ticket: Instant,
 }
 
 impl Consumer {
-    async fn open(worker: Arc<Worker>) -> Self {
-        let options = &worker.options;
-        let taker = Taker::open(options.redis.clone(), options.keys.clone()).await;
+    async fn open(worker: Arc<Worker>, queue: String) -> Self {
+        let keys = Keys::new("", &queue);
+        let taker = Taker::open(worker.options.redis.clone(), keys).await;
         Self {
             worker,
+            queue,
             taker,
             redis: Availability::new("Redis"),
             last_ticket: Instant::now(),
@@ -52,46 +58,59 @@ impl Consumer {
     async fn work(mut self) {
         // A claim under way is not cut short: what it claims nobody would know of.
         let stop = self.worker.stop.clone();
-        while let Some(slots) = stop.run_until_cancelled(self.free_slots()).await {
-            if let Err(error) = self.take_up(slots).await {
+        while let Some(free) = stop.run_until_cancelled(self.free_slots()).await {
+            if let Err(error) = self.take_up(free).await {
                 self.worker.postgres.down(format_args!("{error:#}"));
-                sleep(PAUSE).await;
+                stop.run_until_cancelled(sleep(PAUSE)).await;
             }
         }
     }
 
-    /// All that are free, once there is one.
-    async fn free_slots(&self) -> OwnedSemaphorePermit {
+    /// How many are free, once there is one. None is held while tickets are waited for, because other
+    /// queues may have work for them.
+    async fn free_slots(&self) -> usize {
         let slots = &self.worker.slots;
-        let mut free = slots
+        let one = slots.acquire().await.expect("nobody closes the semaphore");
+        one.num_permits() + slots.available_permits()
+    }
+
+    /// Up to so many, or one where there is only one.
+    async fn slots(&self, count: usize) -> OwnedSemaphorePermit {
+        let slots = &self.worker.slots;
+        let mut held = slots
             .clone()
             .acquire_owned()
             .await
             .expect("nobody closes the semaphore");
-        let more = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
-        if let Ok(more) = slots.clone().try_acquire_many_owned(more) {
-            free.merge(more);
+        let more = slots.available_permits().min(count.saturating_sub(1));
+        if let Ok(more) = slots.clone().try_acquire_many_owned(number(more)) {
+            held.merge(more);
         }
-        free
+        held
     }
 
-    async fn take_up(&mut self, slots: OwnedSemaphorePermit) -> anyhow::Result<()> {
+    async fn take_up(&mut self, free: usize) -> anyhow::Result<()> {
         if self.last_ticket.elapsed() > SILENCE {
             // Again and again while there is something.
-            if !self.look_up(slots).await? {
+            if !self.look_up().await? {
                 self.last_ticket = Instant::now();
             }
             return Ok(());
         }
-        let taking = self.taker.take(slots.num_permits());
-        let Some(taken) = self.worker.stop.run_until_cancelled(taking).await else {
+        let Some(taken) = self
+            .worker
+            .stop
+            .run_until_cancelled(self.taker.take(free))
+            .await
+        else {
             return Ok(());
         };
         let Some(tickets) = taken else {
             self.redis
                 .down("no tickets; jobs are claimed from PostgreSQL");
-            if !self.look_up(slots).await? {
-                sleep(PAUSE).await;
+            if !self.look_up().await? {
+                let stop = &self.worker.stop;
+                stop.run_until_cancelled(sleep(PAUSE)).await;
             }
             return Ok(());
         };
@@ -99,82 +118,124 @@ impl Consumer {
         if !tickets.is_empty() {
             self.last_ticket = Instant::now();
             let ids: Vec<i64> = tickets.iter().map(|ticket| ticket.job_id).collect();
-            self.claim(&ids, slots, Source::Redis).await?;
+            self.claim(&ids, Source::Redis).await?;
             self.taker.settle(&tickets).await;
         }
         Ok(())
     }
 
     /// Looks for due jobs in the table and tells whether it found one to run.
-    async fn look_up(&self, slots: OwnedSemaphorePermit) -> anyhow::Result<bool> {
-        let options = &self.worker.options;
-        let due = waiting::due(&options.control, &options.queue, WINDOW);
-        let ids = within(STATEMENT_LIMIT, due).await?;
-        if ids.is_empty() {
+    async fn look_up(&self) -> anyhow::Result<bool> {
+        let control = &self.worker.options.control;
+        // Whoever leads may be cut off from the table, or there may be nobody.
+        within(STATEMENT_LIMIT, waiting::promote(control, &self.queue)).await?;
+        let due = within(STATEMENT_LIMIT, waiting::due(control, &self.queue, WINDOW)).await?;
+        if due.ids.is_empty() {
             return Ok(false);
         }
-        self.claim(&ids, slots, Source::Postgres).await
+        self.claim(&due.ids, Source::Postgres).await
     }
 
     /// Claims what it can of `ids`, starts it, and tells whether there was any.
-    async fn claim(
-        &self,
-        ids: &[i64],
-        mut slots: OwnedSemaphorePermit,
-        source: Source,
-    ) -> anyhow::Result<bool> {
-        let claimed = self.start(ids, Past::Clean, &mut slots, source).await?;
-        drop(slots);
+    async fn claim(&self, ids: &[i64], source: Source) -> anyhow::Result<bool> {
+        let mut slots = self.slots(ids.len()).await;
+        let mut claimed = self
+            .start(ids, None, Past::Clean, &mut slots, source)
+            .await?;
         if claimed == ids.len() {
             return Ok(true);
         }
-        let suspects = leases::suspects(&self.worker.options.control, ids);
-        let Some(suspect) = within(STATEMENT_LIMIT, suspects).await?.pop() else {
+        let left = leases::left(&self.worker.options.control, ids);
+        let left = within(STATEMENT_LIMIT, left).await?;
+        // Each limited kind is asked for by itself.
+        let mut limited: Vec<&'static Rules> = left.iter().map(|left| left.rules).collect();
+        limited.retain(|rules| rules.concurrency.is_some());
+        limited.dedup_by_key(|rules| rules.kind);
+        for kind in limited {
+            if slots.num_permits() > 0 {
+                let kind = Some(kind);
+                claimed += self
+                    .start(ids, kind, Past::Clean, &mut slots, source)
+                    .await?;
+            }
+        }
+        drop(slots);
+        let Some(suspect) = left.iter().find(|left| left.past == Past::Suspect) else {
             return Ok(claimed > 0);
         };
         // What may kill its worker runs alone, so that it can take no other job with it.
-        let all = u32::try_from(self.worker.options.concurrency).unwrap_or(u32::MAX);
+        let all = number(self.worker.options.concurrency);
         let idle = self.worker.slots.clone().acquire_many_owned(all);
         let Some(slots) = self.worker.stop.run_until_cancelled(idle).await else {
             return Ok(claimed > 0);
         };
         let mut slots = slots.expect("nobody closes the semaphore");
-        let claimed_suspects = self
-            .start(&[suspect], Past::Suspect, &mut slots, source)
+        let kind = Some(suspect.rules);
+        claimed += self
+            .start(&[suspect.id], kind, Past::Suspect, &mut slots, source)
             .await?;
-        Ok(claimed + claimed_suspects > 0)
+        Ok(claimed > 0)
     }
 
     /// A clean job gets one slot, a suspect all of them.
     async fn start(
         &self,
         ids: &[i64],
+        kind: Option<&'static Rules>,
         past: Past,
         slots: &mut OwnedSemaphorePermit,
         source: Source,
     ) -> anyhow::Result<usize> {
         let options = &self.worker.options;
-        let (share, limit) = match past {
-            Past::Clean => (1, slots.num_permits()),
-            Past::Suspect => (slots.num_permits(), 1),
+        let limit = match past {
+            Past::Clean => slots.num_permits(),
+            Past::Suspect => 1,
         };
         let asked = Instant::now();
-        let claim = leases::claim(
-            &options.control,
-            ids,
+        let claim = Claim {
+            worker: &options.worker_id,
             past,
             limit,
-            options.lease,
-            &options.worker_id,
-        );
+            lease: options.lease,
+        };
+        let claim = leases::claim(&options.control, ids, kind, claim);
         let claimed = within(STATEMENT_LIMIT, claim).await?;
         measures::claimed(source, &claimed);
+        for lease in &claimed {
+            self.worker.held.add(lease, asked);
+        }
         let count = claimed.len();
-        for lease in claimed {
-            self.worker.held.add(&lease, asked);
-            let slot = slots.split(share).expect("no more jobs than slots");
-            attempt::spawn(&self.worker, lease, slot);
+        match past {
+            Past::Clean => self.spawn(claimed, slots),
+            Past::Suspect => {
+                for lease in claimed {
+                    attempt::spawn(&self.worker, lease, split(slots, slots.num_permits()));
+                }
+            }
         }
         Ok(count)
     }
+
+    /// Small jobs run together, others by themselves.
+    fn spawn(&self, claimed: Vec<Lease>, slots: &mut OwnedSemaphorePermit) {
+        let (mut small, single): (Vec<Lease>, Vec<Lease>) = claimed
+            .into_iter()
+            .partition(|lease| lease.job().is_ok_and(|job| job.is_batchable()));
+        while !small.is_empty() {
+            let batch: Vec<Lease> = small.drain(..small.len().min(batch::SIZE)).collect();
+            let share = split(slots, batch.len());
+            batch::spawn(&self.worker, batch, share);
+        }
+        for lease in single {
+            attempt::spawn(&self.worker, lease, split(slots, 1));
+        }
+    }
+}
+
+fn split(slots: &mut OwnedSemaphorePermit, count: usize) -> OwnedSemaphorePermit {
+    slots.split(count).expect("no more jobs than slots")
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

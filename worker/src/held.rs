@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use taskhub::jobs::leases::{self, Lease};
+use taskhub::jobs::leases::{self, Extended, Hold, Lease};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{Worker, within};
@@ -16,32 +17,39 @@ use crate::{Worker, within};
 /// next one finds nothing moving.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// The longest between two heartbeats, which also tell what was cancelled.
+const RHYTHM: Duration = Duration::from_secs(5);
+
 /// By token. The times are this process's own and count from before the statement that granted
 /// them, so they end before the database's.
+#[derive(Default)]
 pub(crate) struct Held {
-    lease: Duration,
     leases: Mutex<HashMap<Uuid, Holding>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Holding {
-    job_id: i64,
+    hold: Hold,
     until: Instant,
+    cancelled: CancellationToken,
+}
+
+/// Why work under a lease must stop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ending {
+    /// The lease is about to run out.
+    Lease,
+    /// Somebody cancelled the job.
+    Cancelled,
 }
 
 impl Held {
-    pub(crate) fn new(lease: Duration) -> Self {
-        Self {
-            lease,
-            leases: Mutex::default(),
-        }
-    }
-
     /// Adds a lease that was asked for at `asked`.
     pub(crate) fn add(&self, lease: &Lease, asked: Instant) {
         let holding = Holding {
-            job_id: lease.id,
-            until: asked + self.lease,
+            hold: lease.hold(),
+            until: asked + lease.length,
+            cancelled: CancellationToken::new(),
         };
         self.leases().insert(lease.token, holding);
     }
@@ -54,31 +62,43 @@ impl Held {
         self.leases().len()
     }
 
-    /// Job ids and tokens.
-    pub(crate) fn list(&self) -> Vec<(i64, Uuid)> {
-        self.leases()
-            .iter()
-            .map(|(token, holding)| (holding.job_id, *token))
-            .collect()
+    pub(crate) fn list(&self) -> Vec<Hold> {
+        self.leases().values().map(|holding| holding.hold).collect()
     }
 
     /// Resolves when work under this lease must stop.
-    pub(crate) async fn ending(&self, lease: &Lease) {
+    pub(crate) async fn ending(&self, lease: &Lease) -> Ending {
         loop {
-            let until = self.leases().get(&lease.token).map(|holding| holding.until);
-            let Some(until) = until else { return };
-            let end = until - MARGIN.min(self.lease / 4);
-            if end <= Instant::now() {
-                return;
+            let holding = self.leases().get(&lease.token).cloned();
+            let Some(holding) = holding else {
+                return Ending::Lease;
+            };
+            let end = holding.until - MARGIN.min(lease.length / 4);
+            tokio::select! {
+                biased;
+                () = holding.cancelled.cancelled() => return Ending::Cancelled,
+                () = fence(end) => {}
             }
-            sleep_until(end).await;
+            // It may have been extended meanwhile.
+            let until = self.leases().get(&lease.token).map(|now| now.until);
+            if until.is_none_or(|until| until == holding.until) {
+                return Ending::Lease;
+            }
         }
     }
 
-    fn extend(&self, job_ids: &[i64], asked: Instant) {
+    fn extend(&self, extended: &[Extended], asked: Instant) {
+        let extended: HashMap<i64, bool> = extended
+            .iter()
+            .map(|one| (one.id, one.cancel_requested))
+            .collect();
         for holding in self.leases().values_mut() {
-            if job_ids.contains(&holding.job_id) {
-                holding.until = asked + self.lease;
+            let Some(cancel_requested) = extended.get(&holding.hold.id) else {
+                continue;
+            };
+            holding.until = asked + holding.hold.length;
+            if *cancel_requested {
+                holding.cancelled.cancel();
             }
         }
     }
@@ -88,9 +108,25 @@ impl Held {
     }
 }
 
-/// Extends all leases three times in their life. Where it fails, they end by themselves.
+#[cfg(not(feature = "unfenced"))]
+async fn fence(end: Instant) {
+    sleep_until(end).await;
+}
+
+/// Nothing stops a handler whose lease is lost.
+#[cfg(feature = "unfenced")]
+async fn fence(_end: Instant) {
+    std::future::pending().await
+}
+
+/// Extends all leases at least three times in the life of the shortest. Where it fails, they end by
+/// themselves.
 pub(crate) async fn beat(worker: Arc<Worker>) {
-    let rhythm = worker.options.lease / 3;
+    let shortest = taskhub::jobs::KINDS
+        .iter()
+        .filter_map(|rules| rules.lease)
+        .fold(worker.options.lease, Duration::min);
+    let rhythm = (shortest / 3).min(RHYTHM);
     let mut beats = interval(rhythm);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -101,9 +137,9 @@ pub(crate) async fn beat(worker: Arc<Worker>) {
             continue;
         }
         let asked = Instant::now();
-        let extension = leases::extend(&worker.options.control, &held, worker.options.lease);
-        match within(rhythm, extension).await {
-            Ok(job_ids) => worker.held.extend(&job_ids, asked),
+        let extension = leases::extend(&worker.options.control, &held);
+        match within(rhythm.max(shortest / 3), extension).await {
+            Ok(extended) => worker.held.extend(&extended, asked),
             Err(error) => tracing::warn!(error = format!("{error:#}"), "leases were not extended"),
         }
     }

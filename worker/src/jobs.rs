@@ -1,14 +1,22 @@
 //! What each kind of job does.
 
-mod erase_account;
+mod housekeeping;
+mod password_reset_email;
+#[cfg(feature = "probe")]
+mod probe;
 mod welcome_email;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-use taskhub::jobs::{
-    Job,
-    leases::{self, Completed, Lease, LeaseLost},
+use sqlx::{PgConnection, PgPool};
+#[cfg(feature = "probe")]
+use taskhub::jobs::probe::Mode;
+use taskhub::{
+    jobs::{
+        Job,
+        leases::{self, Completed, Lease, LeaseLost},
+    },
+    users,
 };
 use tokio::time::sleep;
 
@@ -19,13 +27,48 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Does the job. A handler commits its effects in the database together with the job's end, which
 /// is what [`Completed`] proves. An effect outside of it carries [`Lease::public_id`] as its key,
-/// because it may be repeated. A handler is dropped where it stands when its lease ends.
+/// because it may be repeated. A handler is dropped where it stands when its lease or its time ends,
+/// and when the job is cancelled.
 pub(crate) async fn handle(worker: &Worker, lease: &Lease) -> anyhow::Result<Completed> {
-    let db = &worker.options.db;
+    let options = &worker.options;
+    let db = &options.db;
     match lease.job()? {
-        Job::WelcomeEmail { user_id } => welcome_email::run(&worker.options, lease, user_id).await,
-        Job::EraseAccount { user_id } => erase_account::run(db, lease, user_id).await,
+        Job::WelcomeEmail { user_id } => welcome_email::run(options, lease, user_id).await,
+        Job::PasswordResetEmail { email } => password_reset_email::run(options, lease, email).await,
+        Job::RemoveOldSessions {} => housekeeping::remove_old_sessions(db, lease).await,
+        Job::RemoveOldJobs {} => housekeeping::remove_old_jobs(options, lease).await,
+        Job::RemoveOldIdempotencyKeys {} => {
+            housekeeping::remove_old_idempotency_keys(db, lease).await
+        }
+        Job::EmptyTrash {} => housekeeping::empty_trash(options, lease).await,
+        #[cfg(feature = "probe")]
+        Job::Probe(probe) if probe.mode != Mode::Database => probe::run(db, lease, &probe).await,
+        job => {
+            let mut transaction = db.begin().await?;
+            effect(&mut transaction, lease, job).await?;
+            leases::complete(transaction, lease).await
+        }
     }
+}
+
+/// The effect of a [batchable](Job::is_batchable) job, in the transaction of its end.
+pub(crate) async fn effect(db: &mut PgConnection, lease: &Lease, job: Job) -> anyhow::Result<()> {
+    match job {
+        Job::EraseAccount { user_id } => {
+            users::erase(db, user_id).await?;
+        }
+        #[cfg(feature = "probe")]
+        Job::Probe(probe) => taskhub::jobs::probe::record(db, &probe, lease).await?,
+        Job::WelcomeEmail { .. }
+        | Job::PasswordResetEmail { .. }
+        | Job::RemoveOldSessions {}
+        | Job::RemoveOldJobs {}
+        | Job::RemoveOldIdempotencyKeys {}
+        | Job::EmptyTrash {} => {
+            anyhow::bail!("a {} does not go into a batch", lease.rules.kind);
+        }
+    }
+    Ok(())
 }
 
 /// Ends a job whose effect is outside the database and done: trying until it is written down

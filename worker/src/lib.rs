@@ -3,19 +3,26 @@
 
 mod attempt;
 mod availability;
+mod batch;
 mod consumer;
 mod endpoint;
 mod held;
 mod jobs;
+mod leadership;
 pub mod mailer;
 mod measures;
 mod relay;
+mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use taskhub::{jobs::leases, queue::Keys};
-use tokio::{sync::Semaphore, time::timeout};
+use taskhub::jobs::leases;
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -25,6 +32,10 @@ use crate::{availability::Availability, held::Held, mailer::Mailer};
 
 /// The longest that one statement about leases may take before it counts as failed.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a stop may take beyond the grace time: for handing back what is left. What is not handed
+/// back by then, because PostgreSQL is away, belongs to nobody once its lease runs out.
+const FAREWELL: Duration = Duration::from_secs(4);
 
 /// Everything a worker needs, from outside.
 #[derive(Debug)]
@@ -36,9 +47,8 @@ pub struct Options {
     /// For claims, heartbeats and the leader, so that busy handlers cannot cost them their leases.
     pub control: PgPool,
     pub redis: redis::Client,
-    pub keys: Keys,
-    /// The queue that this worker serves.
-    pub queue: String,
+    /// The queues that this worker serves.
+    pub queues: Vec<String>,
     pub mailer: Mailer,
     /// Where users find the service; stands in e-mails.
     pub public_url: Url,
@@ -48,6 +58,10 @@ pub struct Options {
     pub lease: Duration,
     /// How long running jobs may go on after the stop.
     pub grace: Duration,
+    /// How long jobs are kept that were done or cancelled.
+    pub keep_jobs: Duration,
+    /// How long deleted tasks are kept.
+    pub keep_trash: Duration,
 }
 
 /// What the parts of a running worker share.
@@ -69,7 +83,7 @@ struct Worker {
 pub async fn run(options: Options, stop: CancellationToken) {
     let worker = Arc::new(Worker {
         slots: Arc::new(Semaphore::new(options.concurrency)),
-        held: Held::new(options.lease),
+        held: Held::default(),
         running: TaskTracker::new(),
         postgres: Availability::new("PostgreSQL"),
         abandon: CancellationToken::new(),
@@ -77,24 +91,39 @@ pub async fn run(options: Options, stop: CancellationToken) {
         options,
     });
     let heartbeat = tokio::spawn(held::beat(worker.clone()));
-    let relay = tokio::spawn(relay::lead(worker.clone()));
-    worker.running.spawn(consumer::consume(worker.clone()));
-    tracing::info!(worker = worker.options.worker_id, "ready for jobs");
+    let mut leaders = JoinSet::new();
+    leaders.spawn(upkeep::lead(worker.clone()));
+    for queue in &worker.options.queues {
+        leaders.spawn(relay::lead(worker.clone(), queue.clone()));
+        let consumer = consumer::consume(worker.clone(), queue.clone());
+        worker.running.spawn(consumer);
+    }
+    tracing::info!(
+        worker = worker.options.worker_id,
+        queues = worker.options.queues.join(","),
+        "ready for jobs"
+    );
 
     worker.stop.cancelled().await;
     tracing::info!(running = worker.held.len(), "stopping");
     worker.running.close();
-    if timeout(worker.options.grace, worker.running.wait())
-        .await
-        .is_err()
-    {
+    let grace = worker.options.grace;
+    let end = Instant::now() + grace + FAREWELL;
+    if timeout(grace, worker.running.wait()).await.is_err() {
         worker.abandon.cancel();
-        worker.running.wait().await;
     }
-    heartbeat.abort();
-    worker.hand_back().await;
-    if relay.await.is_err() {
-        tracing::error!("the relay panicked");
+    let farewell = async {
+        worker.running.wait().await;
+        heartbeat.abort();
+        worker.hand_back().await;
+        while let Some(leader) = leaders.join_next().await {
+            if leader.is_err() {
+                tracing::error!("a leader panicked");
+            }
+        }
+    };
+    if timeout_at(end, farewell).await.is_err() {
+        tracing::warn!("stopped without an answer from PostgreSQL");
     }
 }
 

@@ -10,7 +10,6 @@ use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use taskhub::{
     database::{self, Schema},
-    queue,
     settings::{Failure, Source, Worker},
     telemetry,
 };
@@ -20,6 +19,7 @@ use taskhub_worker::{
 };
 use tokio::{
     net::TcpListener,
+    runtime::Runtime,
     signal::unix::{SignalKind, signal},
     time::{sleep, timeout},
 };
@@ -32,8 +32,8 @@ const CONTROL_CONNECTIONS: u32 = 3;
 /// Between two attempts to reach the database at the start.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What closing the pools may take.
-const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// What closing the pools may take; with what the worker takes, five seconds after its grace time.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -50,11 +50,18 @@ enum Command {
     Healthcheck,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     if let Some(Command::Healthcheck) = Arguments::parse().command {
         return healthcheck::run();
     }
+    let runtime = Runtime::new().expect("a runtime");
+    let code = runtime.block_on(work());
+    // Not even a look-up of a name that hangs may hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+async fn work() -> ExitCode {
     let settings = match settings().await {
         Ok(settings) => settings,
         Err(failure) => return failure.report(),
@@ -132,13 +139,14 @@ fn options(settings: Worker, connect: PgConnectOptions) -> anyhow::Result<Option
         db: database::pool(connect.clone(), settings.database_max_connections),
         control: database::pool(connect, CONTROL_CONNECTIONS),
         redis,
-        keys: queue::Keys::new("", queue::DEFAULT),
-        queue: queue::DEFAULT.to_owned(),
+        queues: settings.queues,
         mailer: Mailer::new(&settings.mail_url, &settings.mail_from, encryption)?,
         public_url: settings.public_url,
         concurrency: settings.concurrency,
         lease: settings.job_lease,
         grace: settings.grace,
+        keep_jobs: settings.keep_jobs,
+        keep_trash: settings.keep_trash,
     })
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use metrics::{Label, gauge};
 use taskhub::jobs::{
+    counts::{Count, Totals},
     leases::{Lease, Setback},
-    waiting::Counts,
 };
 
 use crate::attempt::Outcome;
@@ -25,32 +26,30 @@ pub(crate) fn claimed(source: Source, leases: &[Lease]) {
     };
     metrics::counter!("jobs_claimed_total", "source" => source).increment(leases.len() as u64);
     for lease in leases {
-        metrics::histogram!("job_wait_seconds", "kind" => lease.kind.clone()).record(lease.waited);
+        metrics::histogram!("job_wait_seconds", "kind" => lease.rules.kind).record(lease.waited);
     }
 }
 
-pub(crate) fn ended(kind: &str, outcome: Outcome, duration: Duration) {
+pub(crate) fn ended(kind: &'static str, outcome: Outcome, duration: Duration) {
     let outcome = match outcome {
         Outcome::Succeeded => "succeeded",
         Outcome::Failed => "failed",
         Outcome::Dead => "dead",
+        Outcome::Cancelled => "cancelled",
         // The leader that rescues the job counts its loss.
         Outcome::Lost | Outcome::Abandoned => return,
     };
     count(kind, outcome);
-    metrics::histogram!("job_seconds", "kind" => kind.to_owned(), "outcome" => outcome)
-        .record(duration);
+    metrics::histogram!("job_seconds", "kind" => kind, "outcome" => outcome).record(duration);
 }
 
 pub(crate) fn rescued(kind: &str, setback: Setback) {
-    count(
-        kind,
-        if setback == Setback::Dead {
-            "dead"
-        } else {
-            "lost"
-        },
-    );
+    let outcome = match setback {
+        Setback::Dead => "dead",
+        Setback::Cancelled => "cancelled",
+        Setback::Lost | Setback::Failed => "lost",
+    };
+    count(kind, outcome);
 }
 
 fn count(kind: &str, outcome: &'static str) {
@@ -58,19 +57,76 @@ fn count(kind: &str, outcome: &'static str) {
         .increment(1);
 }
 
-/// Only the leader counts the table; whoever stops leading sets these to zero, so that the sum over
-/// all workers is right.
-#[expect(clippy::cast_precision_loss, reason = "bounded by a hundred thousand")]
-pub(crate) fn counted(counts: &Counts) {
+/// What the leader has counted in the table. All of it is zero again once it is dropped, so that the
+/// sum over all workers is right.
+#[derive(Default)]
+pub(crate) struct Gauges {
+    shown: Vec<Count>,
+}
+
+impl Gauges {
+    pub(crate) fn show(&mut self, counts: &[Count], totals: &Totals) {
+        // What has gone since the last time is zero now.
+        for gone in &self.shown {
+            by_kind(&Count {
+                queue: gone.queue.clone(),
+                kind: gone.kind.clone(),
+                args_version: gone.args_version,
+                ..Count::default()
+            });
+        }
+        counts.iter().for_each(by_kind);
+        all(totals);
+        self.shown = counts.to_vec();
+    }
+}
+
+impl Drop for Gauges {
+    fn drop(&mut self) {
+        if !self.shown.is_empty() {
+            self.show(&[], &Totals::default());
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bounded by the limit of counting"
+)]
+fn all(totals: &Totals) {
     let states = [
-        ("due", counts.due),
-        ("scheduled", counts.scheduled),
-        ("running", counts.running),
-        ("dead", counts.dead),
-        ("unknown", counts.unknown),
+        ("due", totals.due),
+        ("scheduled", totals.scheduled),
+        ("running", totals.running),
+        ("dead", totals.dead),
+        ("unknown", totals.unknown),
     ];
     for (state, count) in states {
-        metrics::gauge!("jobs", "state" => state).set(count as f64);
+        gauge!("jobs", "state" => state).set(count as f64);
     }
-    metrics::gauge!("jobs_oldest_seconds").set(counts.oldest);
+    gauge!("jobs_oldest_seconds").set(totals.oldest);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bounded by the limit of counting"
+)]
+fn by_kind(count: &Count) {
+    let labels = vec![
+        Label::new("queue", count.queue.clone()),
+        Label::new("kind", count.kind.clone()),
+        Label::new("version", count.args_version.to_string()),
+    ];
+    let states = [
+        ("due", count.due),
+        ("scheduled", count.scheduled),
+        ("running", count.running),
+        ("dead", count.dead),
+    ];
+    for (state, number) in states {
+        let mut labels = labels.clone();
+        labels.push(Label::new("state", state));
+        gauge!("jobs_by_kind", labels).set(number as f64);
+    }
+    gauge!("jobs_by_kind_oldest_seconds", labels).set(count.oldest);
 }

@@ -1,25 +1,21 @@
-//! What one worker does for all: issues tickets for due jobs, and takes back the jobs of workers
-//! that died. Every worker is ready to lead, and no harm is done when several do.
+//! Issues tickets for due jobs; one worker does it for all, for each queue.
 
 use std::{sync::Arc, time::Duration};
 
 use taskhub::{
-    jobs::{
-        leadership, leases,
-        waiting::{self, Counts},
-    },
+    jobs::waiting::{self, Due},
     queue::{
-        Listener,
+        Keys, Listener,
         tickets::{Issuer, WINDOW},
     },
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{STATEMENT_LIMIT, Worker, measures, within};
-
-/// The next leader waits this long for one that vanished.
-const LEADERSHIP: Duration = Duration::from_secs(5);
-const TERM: Duration = Duration::from_millis(1500);
+use crate::{
+    STATEMENT_LIMIT, Worker,
+    leadership::{Leadership, TERM},
+    within,
+};
 
 /// Between two looks at the table when nobody rings: what fell due by the clock waits this long.
 const POLL: Duration = Duration::from_millis(500);
@@ -28,67 +24,45 @@ const POLL: Duration = Duration::from_millis(500);
 const FULL_PAUSE: Duration = Duration::from_millis(100);
 const MORE_PAUSE: Duration = Duration::from_millis(5);
 
-const COUNT_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Leads whenever nobody else does, until the worker stops.
-pub(crate) async fn lead(worker: Arc<Worker>) {
-    let options = &worker.options;
-    let name = format!("jobs:{}", options.queue);
-    let mut office: Option<Office> = None;
+/// Issues whenever nobody else does, until the worker stops.
+pub(crate) async fn lead(worker: Arc<Worker>, queue: String) {
+    let mut leadership = Leadership::new(worker.clone(), format!("jobs:{queue}"));
+    let mut relay: Option<Relay> = None;
     while !worker.stop.is_cancelled() {
-        let campaign =
-            leadership::campaign(&options.control, &name, &options.worker_id, LEADERSHIP);
-        let leads = match within(STATEMENT_LIMIT, campaign).await {
-            Ok(leads) => {
-                worker.postgres.up();
-                leads
-            }
-            Err(error) => {
-                worker.postgres.down(format_args!("{error:#}"));
-                false
-            }
-        };
-        if leads {
-            match &mut office {
-                Some(office) => office.term().await,
+        if leadership.won().await {
+            match &mut relay {
+                Some(relay) => relay.term().await,
                 None => {
-                    office
-                        .insert(Office::take(worker.clone()).await)
+                    relay
+                        .insert(Relay::open(worker.clone(), queue.clone()).await)
                         .term()
-                        .await
+                        .await;
                 }
             }
         } else {
-            if office.take().is_some() {
-                measures::counted(&Counts::default());
-            }
-            let _ = worker.stop.run_until_cancelled(sleep(TERM)).await;
+            relay = None;
+            leadership.pause().await;
         }
     }
-    if office.is_some() {
-        let resignation = leadership::resign(&options.control, &name, &options.worker_id);
-        if within(STATEMENT_LIMIT, resignation).await.is_err() {
-            tracing::debug!("the leadership was not given up and runs out");
-        }
-    }
+    leadership.resign().await;
 }
 
 /// A leader at work.
-struct Office {
+struct Relay {
     worker: Arc<Worker>,
+    queue: String,
     issuer: Issuer,
     bell: Listener,
-    counted: Option<Instant>,
 }
 
-impl Office {
-    async fn take(worker: Arc<Worker>) -> Self {
-        tracing::info!(worker = worker.options.worker_id, "leads");
-        let options = &worker.options;
+impl Relay {
+    async fn open(worker: Arc<Worker>, queue: String) -> Self {
+        let keys = Keys::new("", &queue);
+        let redis = &worker.options.redis;
         Self {
-            issuer: Issuer::open(options.redis.clone(), options.keys.clone()).await,
-            bell: Listener::new(options.redis.clone(), &options.keys),
-            counted: None,
+            issuer: Issuer::open(redis.clone(), keys.clone()).await,
+            bell: Listener::new(redis.clone(), &keys),
+            queue,
             worker,
         }
     }
@@ -96,8 +70,6 @@ impl Office {
     /// Works for the time until the leadership has to be renewed.
     async fn term(&mut self) {
         let end = Instant::now() + TERM;
-        self.rescue().await;
-        self.count().await;
         while Instant::now() < end && !self.worker.stop.is_cancelled() {
             let pause = self.issue().await;
             let bell = async {
@@ -114,58 +86,28 @@ impl Office {
 
     /// Issues tickets for what is due and gives the pause until the next time.
     async fn issue(&mut self) -> Duration {
-        let options = &self.worker.options;
-        let due = waiting::due(&options.control, &options.queue, WINDOW);
-        let ids = match within(STATEMENT_LIMIT, due).await {
-            Ok(ids) => ids,
+        let due = match self.due().await {
+            Ok(due) => due,
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "the due jobs are unknown");
                 return POLL;
             }
         };
-        if ids.is_empty() {
+        if due.ids.is_empty() {
             return POLL;
         }
-        let issued = self.issuer.issue(&ids).await;
-        match issued {
-            Some(0) if ids.len() >= WINDOW => FULL_PAUSE,
-            Some(_) if ids.len() >= WINDOW => MORE_PAUSE,
+        match self.issuer.issue(&due.ids).await {
+            Some(0) if due.more => FULL_PAUSE,
+            Some(_) if due.more => MORE_PAUSE,
             _ => POLL,
         }
     }
 
-    async fn rescue(&self) {
-        match within(
-            STATEMENT_LIMIT,
-            leases::rescue(&self.worker.options.control),
-        )
-        .await
-        {
-            Ok(rescued) => {
-                for (kind, setback) in rescued {
-                    tracing::warn!(kind, ?setback, "took a job back whose lease had run out");
-                    measures::rescued(&kind, setback);
-                }
-            }
-            Err(error) => tracing::debug!(error = format!("{error:#}"), "nothing was rescued"),
-        }
-    }
-
-    async fn count(&mut self) {
-        if self
-            .counted
-            .is_some_and(|last| last.elapsed() < COUNT_INTERVAL)
-        {
-            return;
-        }
-        if let Ok(counts) = within(
-            STATEMENT_LIMIT,
-            waiting::count(&self.worker.options.control),
-        )
-        .await
-        {
-            measures::counted(&counts);
-            self.counted = Some(Instant::now());
-        }
+    async fn due(&self) -> anyhow::Result<Due> {
+        let control = &self.worker.options.control;
+        let promoted = within(STATEMENT_LIMIT, waiting::promote(control, &self.queue)).await?;
+        let mut due = within(STATEMENT_LIMIT, waiting::due(control, &self.queue, WINDOW)).await?;
+        due.more |= promoted >= waiting::PROMOTION.unsigned_abs();
+        Ok(due)
     }
 }

@@ -1,120 +1,252 @@
-//! The jobs that wait: which are due, and how many there are.
-
-use std::time::Duration;
+//! The jobs that wait: which of them are due, and in which order they are done.
+//!
+//! The urgent go first. Among equally urgent ones every kind and every workspace has its turn: of the
+//! due jobs that nobody has claimed, the first of each workspace stands before the second of any. So
+//! another's job waits for as many claims as tickets may be out, however many jobs one workspace has
+//! enqueued before it.
 
 use sqlx::PgPool;
 
-use super::leases::known;
+use super::{KINDS, Rules};
 use crate::Result;
 
-/// Counting stops here, so that a long queue does not make counting it a burden.
-const COUNT_LIMIT: i64 = 100_000;
+/// How many jobs [`promote`] moves at a time.
+pub const PROMOTION: i64 = 1000;
 
-/// The ids of up to `limit` due jobs that this program knows, the most urgent first, and of up to an
-/// eighth as many that only a newer program may know, so that these do not crowd out the rest.
-///
-/// Each priority's due jobs are one range of the index, of which the beginning is read: neither jobs
-/// for later nor a long queue make it slower.
+/// What is due, as far as one look tells.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Of jobs, those that are to be done first at the beginning.
+    pub ids: Vec<i64>,
+    /// Whether there are others beside them.
+    pub more: bool,
+}
+
+/// All due jobs of a kind and version that are equally urgent.
+struct Group {
+    priority: i16,
+    kind: String,
+    args_version: i16,
+}
+
+/// Moves up to [`PROMOTION`] jobs whose time has come to those that are due, and tells how many. Several
+/// may do this at once.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn due(db: &PgPool, queue: &str, limit: usize) -> Result<Vec<i64>> {
-    let (kinds, versions) = known();
-    Ok(sqlx::query_scalar!(
-        r#"
-        with recursive level (priority) as (
-            (select job.priority from job where queue = $1 and state = 'ready' order by job.priority limit 1)
-            union all
-            select (
-                select job.priority from job
-                where queue = $1 and state = 'ready' and job.priority > level.priority
-                order by job.priority limit 1
-            )
-            from level
-            where level.priority is not null
-        ), known (kind, version) as (
-            select * from unnest($3::text[], $4::smallint[])
+pub async fn promote(db: &PgPool, queue: &str) -> Result<u64> {
+    Ok(sqlx::query!(
+        "
+        with due as materialized (
+            select id from job
+            where queue = $1 and state = 'scheduled' and run_at <= now()
+            order by run_at
+            limit $2
+            for update skip locked
         )
-        select due.id as "id!"
-        from level cross join lateral (
+        update job set state = 'ready' from due where job.id = due.id
+        ",
+        queue,
+        PROMOTION,
+    )
+    .execute(db)
+    .await?
+    .rows_affected())
+}
+
+/// Up to `limit` due jobs. Of each kind that only a newer program may know there are an eighth as many,
+/// so that they do not crowd out the rest; of a limited kind, as many as may run.
+///
+/// Each group of jobs is one range of the index, of which the beginning is read: neither jobs for
+/// later nor a long queue make it slower.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn due(db: &PgPool, queue: &str, limit: usize) -> Result<Due> {
+    let groups = groups(db, queue).await?;
+    let room = room(db, &groups).await?;
+    let mut due = Due::default();
+    for level in groups.chunk_by(|one, other| one.priority == other.priority) {
+        if due.ids.len() >= limit {
+            due.more = true;
+            break;
+        }
+        let quotas: Vec<usize> = level
+            .iter()
+            .map(|group| group.quota(limit, &room))
+            .collect();
+        let equal = equally_urgent(db, queue, level, &quotas, limit).await?;
+        due.ids.extend(equal.ids);
+        due.more |= equal.more;
+    }
+    Ok(due)
+}
+
+impl Group {
+    fn quota(&self, limit: usize, room: &[(&str, usize)]) -> usize {
+        if !Rules::know(&self.kind, self.args_version) {
+            return limit / 8;
+        }
+        room.iter()
+            .find(|(kind, _)| *kind == self.kind)
+            .map_or(limit, |(_, room)| limit.min(*room))
+    }
+}
+
+/// Jumps through the index from one group to the next.
+async fn groups(db: &PgPool, queue: &str) -> Result<Vec<Group>> {
+    Ok(sqlx::query_as!(
+        Group,
+        r#"
+        with recursive waiting (priority, kind, args_version) as (
             (
-                select id, run_at from job
-                where queue = $1 and state = 'ready' and job.priority = level.priority and run_at <= now()
-                    and exists (select from known where known.kind = job.kind and version >= args_version)
-                order by run_at, id
-                limit $2
-            ) union all (
-                select id, run_at from (
-                    select id, run_at, kind, args_version from job
-                    where queue = $1 and state = 'ready' and job.priority = level.priority and run_at <= now()
-                    order by run_at, id
-                    limit $2
-                ) as head
-                where not exists (select from known where known.kind = head.kind and version >= args_version)
-                order by run_at, id
-                limit $2 / 8
+                select priority, kind, args_version from job
+                where queue = $1 and state = 'ready'
+                order by priority, kind, args_version
+                limit 1
             )
-        ) as due
-        order by level.priority, due.run_at, due.id
-        limit $2 + $2 / 8
+            union all
+            select next.priority, next.kind, next.args_version
+            from waiting cross join lateral (
+                select job.priority, job.kind, job.args_version from job
+                where queue = $1 and state = 'ready'
+                    and (job.priority, job.kind, job.args_version)
+                        > (waiting.priority, waiting.kind, waiting.args_version)
+                order by job.priority, job.kind, job.args_version
+                limit 1
+            ) as next
+        )
+        select priority as "priority!", kind as "kind!", args_version as "args_version!" from waiting
         "#,
         queue,
-        i64::try_from(limit).unwrap_or(i64::MAX),
-        &kinds as &[&str],
-        &versions,
     )
     .fetch_all(db)
     .await?)
 }
 
-/// How much there is to do, as far as one glance tells.
-#[derive(Debug, Default)]
-pub struct Counts {
-    pub due: i64,
-    /// For later: delayed, or waiting for its next attempt.
-    pub scheduled: i64,
-    pub running: i64,
-    pub dead: i64,
-    /// Of the due ones: those this program does not know.
-    pub unknown: i64,
-    /// How long the first of the due ones has been waiting.
-    pub oldest: Duration,
+/// How many more of each limited kind may run.
+async fn room(db: &PgPool, groups: &[Group]) -> Result<Vec<(&'static str, usize)>> {
+    let limited: Vec<&Rules> = KINDS
+        .iter()
+        .copied()
+        .filter(|rules| rules.concurrency.is_some())
+        .filter(|rules| groups.iter().any(|group| group.kind == rules.kind))
+        .collect();
+    if limited.is_empty() {
+        return Ok(Vec::new());
+    }
+    let kinds: Vec<&str> = limited.iter().map(|rules| rules.kind).collect();
+    let running = sqlx::query!(
+        r#"
+        select kind, count(*) as "count!" from job
+        where kind = any($1) and state = 'running'
+        group by kind
+        "#,
+        &kinds as &[&str],
+    )
+    .fetch_all(db)
+    .await?;
+    let room = limited.into_iter().map(|rules| {
+        let running = running.iter().find(|row| row.kind == rules.kind);
+        let room = i64::from(rules.concurrency.unwrap_or_default())
+            - running.map_or(0, |running| running.count);
+        (rules.kind, usize::try_from(room).unwrap_or(0))
+    });
+    Ok(room.collect())
 }
 
-/// Counts the jobs of all queues, up to a hundred thousand in each state.
-///
-/// # Errors
-/// Where the database fails.
-pub async fn count(db: &PgPool) -> Result<Counts> {
-    let (kinds, versions) = known();
-    let row = sqlx::query!(
+/// The beginnings of all shares of `groups`, in turn. Where there are more shares than `limit`, it
+/// begins with another one each time.
+async fn equally_urgent(
+    db: &PgPool,
+    queue: &str,
+    groups: &[Group],
+    quotas: &[usize],
+    limit: usize,
+) -> Result<Due> {
+    let Some(first) = groups.first() else {
+        return Ok(Due::default());
+    };
+    let kinds: Vec<&str> = groups.iter().map(|group| group.kind.as_str()).collect();
+    let versions: Vec<i16> = groups.iter().map(|group| group.args_version).collect();
+    let quotas: Vec<i64> = quotas
+        .iter()
+        .map(|quota| i64::try_from(*quota).unwrap_or(i64::MAX))
+        .collect();
+    let rows = sqlx::query!(
         r#"
-        with ready as materialized (
-            select kind, args_version, run_at from job where state = 'ready' limit $1
+        with recursive family as (
+            select *
+            from unnest($3::text[], $4::smallint[], $5::bigint[]) as family (kind, version, quota),
+                (select ((random() - 0.5) * 1.8e19)::bigint as start) as chance
+            where quota > 0
+        ), turn (kind, version, quota, start, share, upto, place) as (
+            select family.*, next.share, next.upto, 1
+            from family cross join lateral (
+                (
+                    select job.share, 9223372036854775807 as upto from job
+                    where queue = $1 and state = 'ready' and priority = $2 and job.kind = family.kind
+                        and args_version = family.version and job.share >= family.start
+                    order by job.share limit 1
+                ) union all (
+                    select job.share, family.start - 1 from job
+                    where queue = $1 and state = 'ready' and priority = $2 and job.kind = family.kind
+                        and args_version = family.version and job.share < family.start
+                    order by job.share limit 1
+                )
+                order by upto desc limit 1
+            ) as next
+            union all
+            select turn.kind, turn.version, turn.quota, turn.start, next.share, next.upto, turn.place + 1
+            from turn cross join lateral (
+                (
+                    select job.share, turn.upto as upto from job
+                    where queue = $1 and state = 'ready' and priority = $2 and job.kind = turn.kind
+                        and args_version = turn.version and job.share > turn.share and job.share <= turn.upto
+                    order by job.share limit 1
+                ) union all (
+                    -- Past the highest it goes on at the lowest, once.
+                    select job.share, turn.start - 1 from job
+                    where queue = $1 and state = 'ready' and priority = $2 and job.kind = turn.kind
+                        and args_version = turn.version and job.share < turn.start and turn.start <= turn.upto
+                    order by job.share limit 1
+                )
+                order by upto desc limit 1
+            ) as next
+            where turn.place < least($6, turn.quota)
+        ), portion as (
+            select ceil($6::float8 / greatest(count(*), 1))::bigint as size from turn
+        ), head as (
+            select turn.kind, turn.version, turn.quota, due.id, due.run_at, portion.size,
+                row_number() over (partition by turn.kind, turn.version, turn.share order by due.run_at, due.id) as rank
+            from turn cross join portion cross join lateral (
+                select job.id, job.run_at from job
+                where queue = $1 and state = 'ready' and priority = $2 and job.kind = turn.kind
+                    and args_version = turn.version and job.share = turn.share and run_at <= now()
+                order by job.run_at, job.id
+                limit portion.size
+            ) as due
+        ), chosen as (
+            select id, rank, run_at, quota, size,
+                row_number() over (partition by kind, version order by rank, run_at, id) as place
+            from head
         )
-        select count(*) filter (where run_at <= now()) as "due!",
-            count(*) filter (where run_at > now()) as "scheduled!",
-            count(*) filter (where run_at <= now() and not exists (
-                select from unnest($2::text[], $3::smallint[]) as known (kind, version)
-                where known.kind = ready.kind and known.version >= ready.args_version
-            )) as "unknown!",
-            coalesce(greatest(extract(epoch from now() - min(run_at)), 0), 0)::float8 as "oldest!",
-            (select count(*) from (select from job where state = 'running' limit $1) as running) as "running!",
-            (select count(*) from (select from job where state = 'dead' limit $1) as dead) as "dead!"
-        from ready
+        select id as "id!", rank >= size or place >= quota as "more!" from chosen
+        where place <= quota
+        order by rank, run_at, id
+        limit $6
         "#,
-        COUNT_LIMIT,
+        queue,
+        first.priority,
         &kinds as &[&str],
         &versions,
+        &quotas,
+        i64::try_from(limit).unwrap_or(i64::MAX),
     )
-    .fetch_one(db)
+    .fetch_all(db)
     .await?;
-    Ok(Counts {
-        due: row.due,
-        scheduled: row.scheduled,
-        running: row.running,
-        dead: row.dead,
-        unknown: row.unknown,
-        oldest: Duration::try_from_secs_f64(row.oldest).unwrap_or_default(),
+    Ok(Due {
+        more: rows.len() >= limit || rows.iter().any(|row| row.more),
+        ids: rows.into_iter().map(|row| row.id).collect(),
     })
 }

@@ -279,6 +279,28 @@ impl<'a> Reader<'a> {
         origins.unwrap_or_default()
     }
 
+    pub(super) fn queues(&mut self, name: &'static str) -> Vec<String> {
+        let queues = self.parse(name, |text| {
+            let mut queues: Vec<String> = text
+                .split(',')
+                .map(|queue| queue.trim().to_owned())
+                .collect();
+            queues.sort();
+            queues.dedup();
+            let allowed = |byte: u8| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
+            };
+            let valid = queues
+                .iter()
+                .all(|queue| (1..=50).contains(&queue.len()) && queue.bytes().all(allowed));
+            valid.then_some(queues).ok_or_else(|| {
+                "holds something else than names of a-z, 0-9, `_` and `-`, separated by commas"
+                    .to_owned()
+            })
+        });
+        queues.unwrap_or_default()
+    }
+
     pub(super) fn rate_limit(&mut self, name: &'static str) -> Option<RateLimit> {
         self.parse(name, |text| {
             if text == "0" {

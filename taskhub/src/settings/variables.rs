@@ -332,6 +332,12 @@ pub const VARIABLES: &[Variable] = &[
         "How many jobs one worker runs at the same time.",
     ),
     plain(
+        "WORKER_QUEUES",
+        &[Program::Worker],
+        Fallback::Text("default"),
+        "The queues that a worker serves, separated by commas. Every job is in `default` unless it was enqueued otherwise.",
+    ),
+    plain(
         "WORKER_GRACE_SECONDS",
         &[Program::Worker],
         Fallback::Text("30"),
@@ -342,6 +348,18 @@ pub const VARIABLES: &[Variable] = &[
         &[Program::Worker],
         Fallback::Text("60"),
         "For how long a job belongs to a worker that gives no sign of life.",
+    ),
+    plain(
+        "JOB_RETENTION_DAYS",
+        &[Program::Worker],
+        Fallback::Text("7"),
+        "How long jobs are kept that were done or cancelled. Dead ones are kept until they are retried.",
+    ),
+    plain(
+        "TRASH_DAYS",
+        &[Program::Worker],
+        Fallback::Text("30"),
+        "How long deleted tasks are kept before they are removed for good.",
     ),
     plain(
         "LOG_LEVEL",

@@ -39,7 +39,11 @@ pub async fn request_deletion(
     .fetch_one(&mut *db)
     .await?;
     sessions::end_others(db, user_id, None, EndReason::AccountDeleted).await?;
-    jobs::enqueue_in(db, &Job::EraseAccount { user_id }, ERASURE_DELAY).await?;
+    let options = jobs::Options {
+        when: jobs::When::After(ERASURE_DELAY),
+        ..jobs::Options::default()
+    };
+    jobs::enqueue_with(db, &Job::EraseAccount { user_id }, &options).await?;
     Ok(erased_at)
 }
 
@@ -55,7 +59,7 @@ pub(crate) async fn keep(db: &mut PgConnection, user_id: Uuid) -> Result<()> {
     .execute(&mut *db)
     .await?;
     // A later deletion must not inherit the earlier one's date.
-    jobs::cancel(db, &Job::EraseAccount { user_id }).await?;
+    jobs::call_off(db, &Job::EraseAccount { user_id }).await?;
     Ok(())
 }
 

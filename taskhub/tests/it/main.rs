@@ -4,8 +4,10 @@
 
 mod changes;
 mod documents;
+mod jobs;
 mod lists;
 mod people;
+mod resets;
 mod secrets;
 mod service_role;
 mod sessions;

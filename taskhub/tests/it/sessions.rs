@@ -382,9 +382,9 @@ async fn sessions_over_for_long_are_pruned() {
     let site = Site::create().await;
     site.register("alice").await;
     site.sign_in("alice").await;
-    assert_eq!(sessions::prune(&site.db).await.unwrap(), 0);
+    assert_eq!(sessions::prune(&site.db, 10).await.unwrap(), 0);
     site.let_pass(61.0 * 24.0 * 60.0 * 60.0).await;
     let living = site.sign_in("alice").await;
-    assert_eq!(sessions::prune(&site.db).await.unwrap(), 1);
+    assert_eq!(sessions::prune(&site.db, 10).await.unwrap(), 1);
     identify(&site, &living).await.unwrap();
 }

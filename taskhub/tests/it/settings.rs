@@ -145,7 +145,7 @@ fn no_value_is_ever_shown() {
     let migration = Migration::read(&nonsense).expect_err("nonsense");
     for variable in VARIABLES
         .iter()
-        .filter(|variable| variable.name != "TASKHUB_SECRETS")
+        .filter(|variable| !["TASKHUB_SECRETS", "WORKER_QUEUES"].contains(&variable.name))
     {
         let named = |found: &Problems| found.0.iter().any(|problem| problem.name == variable.name);
         assert!(

@@ -386,7 +386,7 @@ async fn signing_in_takes_a_deletion_back_and_its_date_with_it() {
     assert_eq!(
         count(
             &site,
-            "select count(*) from job where kind = 'erase_account' and state = 'ready'"
+            "select count(*) from job where kind = 'erase_account' and state = 'scheduled'"
         )
         .await,
         1

@@ -28,9 +28,20 @@ async fn a_worker_killed_before_the_job_loses_nothing() {
 async fn a_worker_killed_while_it_claims_loses_nothing() {
     let site = Site::new().await;
     let job = site.greeting(site.register("ada").await).await;
-    // Lets everybody look at the jobs and nobody claim one.
+    // Whoever claims a job waits for a lock, after having changed its row.
+    sqlx::raw_sql(
+        "
+        create function wait() returns trigger language plpgsql as
+            'begin perform pg_advisory_xact_lock(1); return null; end';
+        create trigger wait after update on job
+            for each row when (new.state = 'running' and old.state = 'ready') execute function wait();
+        ",
+    )
+    .execute(&site.database.pool)
+    .await
+    .unwrap();
     let mut claims = site.database.pool.begin().await.unwrap();
-    sqlx::query("lock table job in share row exclusive mode")
+    sqlx::query("select pg_advisory_xact_lock(1)")
         .execute(&mut *claims)
         .await
         .unwrap();

@@ -54,7 +54,7 @@ async fn an_account_is_erased_when_its_time_is_over() {
     let worker = site.worker();
     site.wait_until_done_once(1).await;
     let state = sqlx::query_scalar!("select state from job where kind = 'erase_account'");
-    assert_eq!(state.fetch_one(&mut *db).await.unwrap(), "ready");
+    assert_eq!(state.fetch_one(&mut *db).await.unwrap(), "scheduled");
 
     sqlx::raw_sql(
         "
@@ -110,7 +110,7 @@ async fn two_leaders_at_once_do_no_harm() {
         }
     });
     wait_for("both have led", PATIENCE, async || {
-        let term = sqlx::query_scalar!("select term from leader");
+        let term = sqlx::query_scalar!("select term from leader where name = 'jobs:default'");
         term.fetch_optional(&site.database.pool)
             .await
             .is_ok_and(|term| term > Some(1))

@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod arguments;
+mod batches;
+mod control;
 mod crashes;
 mod delivery;
-mod enqueueing;
-mod leases;
+mod logs;
 mod mail;
 mod outages;
+mod proxy;
 mod retries;
 mod site;
 mod smtp;

@@ -16,7 +16,7 @@ async fn what_fails_is_tried_again_later_and_is_dead_in_the_end() {
         })
         .await;
         let row = site.job(job).await;
-        assert_eq!(row.state, "ready");
+        assert_eq!(row.state, "scheduled");
         assert!(row.last_error.unwrap().contains("the letter was not taken"));
         assert_eq!(row.crashes, 0);
         if row.is_later {

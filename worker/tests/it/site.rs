@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
+    path::Path,
     process::{Command, ExitStatus},
     time::Duration,
 };
@@ -47,6 +48,24 @@ impl Site {
     }
 
     pub(crate) fn worker_with(&self, variables: &[(&str, &str)]) -> Worker {
+        let (mut command, port) = self.command(variables);
+        Worker {
+            process: Process::start(&mut command),
+            port,
+        }
+    }
+
+    /// A worker whose log is written to `file`.
+    pub(crate) fn worker_logging_to(&self, file: &Path) -> Worker {
+        let (mut command, port) = self.command(&[]);
+        command.stdout(fs::File::create(file).expect("a file"));
+        Worker {
+            process: Process::start(&mut command),
+            port,
+        }
+    }
+
+    fn command(&self, variables: &[(&str, &str)]) -> (Command, u16) {
         let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_taskhub-worker"));
         command
@@ -62,10 +81,7 @@ impl Site {
             .env("METRICS_ADDRESS", format!("127.0.0.1:{port}"))
             .env("JOB_LEASE_SECONDS", "3")
             .envs(variables.iter().copied());
-        Worker {
-            process: Process::start(&mut command),
-            port,
-        }
+        (command, port)
     }
 
     /// Someone who registers, with an e-mail address made of the name.
@@ -130,17 +146,26 @@ impl Site {
         .expect("a log")
     }
 
-    /// Waits until `count` jobs are done, then makes sure that each succeeded once.
+    /// Waits until `count` jobs are done that the clock did not ask for, then makes sure that each succeeded once.
     pub(crate) async fn wait_until_done_once(&self, count: usize) {
         let done = async || {
-            sqlx::query_scalar!(r#"select count(*) as "count!" from job where state = 'done'"#)
-                .fetch_one(&self.database.pool)
-                .await
-                .is_ok_and(|done| usize::try_from(done) == Ok(count))
+            sqlx::query_scalar!(
+                r#"
+                select count(*) as "count!" from job
+                where state = 'done' and not coalesce(unique_key like 'periodic:%', false)
+                "#
+            )
+            .fetch_one(&self.database.pool)
+            .await
+            .is_ok_and(|done| usize::try_from(done) == Ok(count))
         };
         wait_for(&format!("{count} jobs are done"), PATIENCE, done).await;
         let successes = sqlx::query_scalar!(
-            "select count(*) as \"count!\" from job_log where outcome = 'succeeded' group by job_id",
+            "
+            select count(*) as \"count!\" from job_log join job on job.id = job_log.job_id
+            where outcome = 'succeeded' and not coalesce(unique_key like 'periodic:%', false)
+            group by job_id
+            ",
         )
         .fetch_all(&self.database.pool)
         .await

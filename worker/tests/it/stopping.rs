@@ -1,6 +1,11 @@
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret as _;
 use taskhub::testing::wait_for;
+use url::Url;
 
 use crate::{
+    proxy::Proxy,
     site::{PATIENCE, Site},
     smtp::MailServer,
 };
@@ -70,4 +75,41 @@ async fn an_idle_worker_stops_at_once() {
     })
     .await;
     assert_eq!(worker.stop().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_worker_stops_in_time_without_postgresql() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    let mut url = Url::parse(site.database.url.expose_secret()).unwrap();
+    let host = url.host_str().unwrap().to_owned();
+    let proxy = Proxy::start(format!("{host}:{}", url.port().unwrap_or(5432))).await;
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(proxy.port)).unwrap();
+    let job = site.greeting(site.register("ada").await).await;
+    server.hold("");
+    let variables = [
+        ("DATABASE_URL", url.to_string()),
+        ("MAIL_URL", server.url()),
+        ("WORKER_GRACE_SECONDS", "1".to_owned()),
+        // So that the job is still in hand at the end.
+        ("JOB_LEASE_SECONDS", "60".to_owned()),
+    ];
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let mut worker = site.worker_with(&variables);
+    wait_for("the letter is on its way", PATIENCE, async || {
+        server.waiting() == 1
+    })
+    .await;
+    proxy.swallow();
+    let told = Instant::now();
+    assert_eq!(worker.stop().await.code(), Some(0));
+    // The grace time, and five seconds.
+    assert!(
+        told.elapsed() < Duration::from_millis(6500),
+        "{:?}",
+        told.elapsed()
+    );
+    assert_eq!(site.job(job).await.state, "running");
 }

@@ -1,0 +1,185 @@
+//! What people do to jobs: call them off, and have them tried anew.
+
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::Job;
+use crate::{Error, Refusal, Result};
+
+/// How many are tried anew in one transaction.
+const BATCH: i64 = 500;
+
+/// What a cancellation came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cancelled {
+    /// It will not run.
+    AtOnce,
+    /// It runs; its worker is to end it within seconds. Where it is done before that, it is done.
+    Requested,
+}
+
+/// Calls off the job equal to `job` that still waits, if there is one.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn call_off(db: &mut PgConnection, job: &Job) -> Result<()> {
+    sqlx::query!(
+        "
+        with cancelled as (
+            update job set state = 'cancelled', finished_at = now()
+            where unique_key = $1 and state in ('scheduled', 'ready')
+            returning id, attempt
+        )
+        insert into job_log (job_id, attempt, outcome) select id, attempt, 'cancelled' from cancelled
+        ",
+        job.unique_key(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Cancels a job that waits, or asks the worker that has it to end it.
+///
+/// # Errors
+/// [`Refusal::NotFound`], [`Refusal::InvalidTransition`] where it is finished.
+pub async fn cancel(db: &mut PgConnection, public_id: Uuid) -> Result<Cancelled> {
+    let state = sqlx::query_scalar!(
+        "
+        with cancelled as (
+            update job
+            set state = case state when 'running' then state else 'cancelled' end,
+                finished_at = case state when 'running' then null else now() end,
+                cancel_requested = state = 'running'
+            where public_id = $1 and state in ('scheduled', 'ready', 'running')
+            returning id, attempt, state
+        ), logged as (
+            insert into job_log (job_id, attempt, outcome)
+            select id, attempt, 'cancelled' from cancelled where state = 'cancelled'
+        )
+        select state from cancelled
+        ",
+        public_id,
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    match state.as_deref() {
+        Some("running") => Ok(Cancelled::Requested),
+        Some(_) => Ok(Cancelled::AtOnce),
+        None => Err(refusal(db, public_id, "it is finished already").await?),
+    }
+}
+
+/// Has a job tried anew from its first attempt, under the same id: a dead or cancelled one, or one
+/// that was done and is [unique for ever](super::Uniqueness::Forever), so that no second one can be.
+///
+/// # Errors
+/// [`Refusal::NotFound`], [`Refusal::InvalidTransition`] where it waits, runs or was done, or where
+/// an equal one waits or runs.
+pub async fn retry(db: &mut PgConnection, public_id: Uuid) -> Result<()> {
+    let retried = sqlx::query_scalar!(
+        r#"
+        with replayed as (
+            update job
+            set state = 'ready', run_at = now(), attempt = 0, crashes = 0, finished_at = null, worker_id = null,
+                progress = null, result = null, cancel_requested = false
+            where public_id = $1 and (state in ('dead', 'cancelled') or state = 'done' and unique_forever)
+            returning id
+        )
+        insert into job_log (job_id, attempt, outcome) select id, 0, 'replayed' from replayed
+        returning id
+        "#,
+        public_id,
+    )
+    .fetch_optional(&mut *db)
+    .await
+    .map_err(equal_is_live)?;
+    match retried {
+        Some(_) => Ok(()),
+        None => Err(refusal(db, public_id, "it waits, runs or is done").await?),
+    }
+}
+
+/// Has every dead job tried anew, or those of one kind, and tells how many. Left out is whose equal
+/// waits or runs.
+///
+/// # Errors
+/// Where the database fails; what was retried until then stays so.
+pub async fn retry_all(db: &PgPool, kind: Option<&str>) -> Result<u64> {
+    let mut retried = 0;
+    let mut after = 0;
+    loop {
+        let batch = sqlx::query!(
+            r#"
+            with page as materialized (
+                select id, unique_key from job
+                where state = 'dead' and kind = coalesce($1, kind) and id > $2
+                order by id
+                limit $3
+                for update skip locked
+            ), dead as (
+                -- Of several with one key, the newest.
+                select max(id) as id from page group by coalesce(unique_key, id::text)
+            ), replayed as (
+                update job
+                set state = 'ready', run_at = now(), attempt = 0, crashes = 0, finished_at = null,
+                    worker_id = null, progress = null, result = null, cancel_requested = false
+                from dead
+                where job.id = dead.id and (
+                    job.unique_forever or not exists (
+                        select from job as twin
+                        where twin.unique_key = job.unique_key and twin.state in ('scheduled', 'ready', 'running')
+                    )
+                )
+                returning job.id
+            ), logged as (
+                insert into job_log (job_id, attempt, outcome) select id, 0, 'replayed' from replayed
+            )
+            select (select max(id) from page) as last, (select count(*) from replayed) as "count!"
+            "#,
+            kind,
+            after,
+            BATCH,
+        )
+        .fetch_one(db)
+        .await
+        .map_err(equal_is_live)?;
+        let Some(last) = batch.last else {
+            return Ok(retried);
+        };
+        after = last;
+        retried += u64::try_from(batch.count).unwrap_or_default();
+    }
+}
+
+/// An equal job came in between.
+fn equal_is_live(error: sqlx::Error) -> Error {
+    match error
+        .as_database_error()
+        .and_then(|error| error.constraint())
+    {
+        Some("job_unique_key_key") => invalid("an equal job waits or runs"),
+        _ => error.into(),
+    }
+}
+
+async fn refusal(db: &mut PgConnection, public_id: Uuid, detail: &str) -> Result<Error> {
+    let exists = sqlx::query_scalar!(
+        r#"select exists (select from job where public_id = $1) as "exists!""#,
+        public_id,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(if exists {
+        invalid(detail)
+    } else {
+        Refusal::NotFound.into()
+    })
+}
+
+fn invalid(detail: &str) -> Error {
+    Refusal::InvalidTransition {
+        detail: detail.to_owned(),
+    }
+    .into()
+}

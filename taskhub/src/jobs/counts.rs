@@ -1,0 +1,138 @@
+//! How many jobs there are, for metrics and for the log.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use super::Rules;
+use crate::Result;
+
+/// Counting stops here in each group, so that a long queue does not make counting it a burden.
+const COUNT_LIMIT: i64 = 10_000;
+
+/// The jobs of one queue, kind and version, as far as one glance tells.
+#[derive(Clone, Debug, Default)]
+pub struct Count {
+    pub queue: String,
+    pub kind: String,
+    pub args_version: i16,
+    pub due: i64,
+    /// For later: delayed, or waiting for its next attempt.
+    pub scheduled: i64,
+    pub running: i64,
+    pub dead: i64,
+    /// How long the first of the due ones has been waiting.
+    pub oldest: Duration,
+}
+
+/// All of them together.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub due: i64,
+    pub scheduled: i64,
+    pub running: i64,
+    pub dead: i64,
+    /// Of the due ones: those this program does not know.
+    pub unknown: i64,
+    pub oldest: Duration,
+}
+
+impl Count {
+    /// Whether this program does such jobs.
+    pub fn is_known(&self) -> bool {
+        Rules::know(&self.kind, self.args_version)
+    }
+}
+
+impl Totals {
+    pub fn of(counts: &[Count]) -> Self {
+        let sum = |number: fn(&Count) -> i64| counts.iter().map(number).sum();
+        Self {
+            due: sum(|count| count.due),
+            scheduled: sum(|count| count.scheduled),
+            running: sum(|count| count.running),
+            dead: sum(|count| count.dead),
+            unknown: counts
+                .iter()
+                .filter(|count| !count.is_known())
+                .map(|count| count.due)
+                .sum(),
+            oldest: counts
+                .iter()
+                .map(|count| count.oldest)
+                .max()
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Counts the jobs that are not done: of each group up to ten thousand that are due; of all together
+/// up to ten thousand in each other state.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn count(db: &PgPool) -> Result<Vec<Count>> {
+    let rows = sqlx::query!(
+        r#"
+        with recursive family (queue, priority, kind, args_version) as (
+            (
+                select queue, priority, kind, args_version from job where state = 'ready'
+                order by queue, priority, kind, args_version limit 1
+            )
+            union all
+            select next.* from family cross join lateral (
+                select job.queue, job.priority, job.kind, job.args_version from job
+                where state = 'ready' and (job.queue, job.priority, job.kind, job.args_version)
+                    > (family.queue, family.priority, family.kind, family.args_version)
+                order by job.queue, job.priority, job.kind, job.args_version limit 1
+            ) as next
+        ), counted as (
+            select queue, kind, args_version, 'due' as state, ready.count, ready.oldest
+            from family cross join lateral (
+                select count(*), min(run_at) as oldest from (
+                    select run_at from job
+                    where state = 'ready' and queue = family.queue and priority = family.priority
+                        and kind = family.kind and args_version = family.args_version
+                    order by share, run_at
+                    limit $1
+                ) as capped
+            ) as ready
+            union all
+            select queue, kind, args_version, 'scheduled', count(*), null
+            from (select queue, kind, args_version from job where state = 'scheduled' limit $1) as capped
+            group by queue, kind, args_version
+            union all
+            select queue, kind, args_version, 'running', count(*), null
+            from (select queue, kind, args_version from job where state = 'running' limit $1) as capped
+            group by queue, kind, args_version
+            union all
+            select queue, kind, args_version, 'dead', count(*), null
+            from (select queue, kind, args_version from job where state = 'dead' limit $1) as capped
+            group by queue, kind, args_version
+        )
+        select queue as "queue!", kind as "kind!", args_version as "args_version!",
+            coalesce(sum(count) filter (where state = 'due'), 0)::bigint as "due!",
+            coalesce(sum(count) filter (where state = 'scheduled'), 0)::bigint as "scheduled!",
+            coalesce(sum(count) filter (where state = 'running'), 0)::bigint as "running!",
+            coalesce(sum(count) filter (where state = 'dead'), 0)::bigint as "dead!",
+            coalesce(greatest(extract(epoch from now() - min(oldest)), 0), 0)::float8 as "oldest!"
+        from counted
+        group by queue, kind, args_version
+        order by queue, kind, args_version
+        "#,
+        COUNT_LIMIT,
+    )
+    .fetch_all(db)
+    .await?;
+    let counts = rows.into_iter().map(|row| Count {
+        queue: row.queue,
+        kind: row.kind,
+        args_version: row.args_version,
+        due: row.due,
+        scheduled: row.scheduled,
+        running: row.running,
+        dead: row.dead,
+        oldest: Duration::try_from_secs_f64(row.oldest).unwrap_or_default(),
+    });
+    Ok(counts.collect())
+}

@@ -1,0 +1,174 @@
+//! How jobs come into a worker's hands.
+
+use std::time::Duration;
+
+use sqlx::{PgExecutor, PgPool};
+
+use super::{Lease, Past};
+use crate::{
+    Result,
+    jobs::{KINDS, Rules},
+};
+
+/// Who claims, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    pub worker: &'a str,
+    pub past: Past,
+    pub limit: usize,
+    /// For kinds that set no length of their own.
+    pub lease: Duration,
+}
+
+/// Jobs that a claim has left where they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Left {
+    pub id: i64,
+    pub past: Past,
+    pub rules: &'static Rules,
+}
+
+/// Takes those of `ids` that are due, are of that [`Past`] and of a kind and version that this program
+/// knows, in the order of `ids`. Of a kind that limits how many run at a time, none is taken without
+/// being asked for by `kind`, and then as many as the limit allows. What another worker is just
+/// claiming is skipped.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn claim(
+    db: &PgPool,
+    ids: &[i64],
+    kind: Option<&'static Rules>,
+    claim: Claim<'_>,
+) -> Result<Vec<Lease>> {
+    let Some(kind) = kind else {
+        let unlimited: Vec<&Rules> = KINDS
+            .iter()
+            .copied()
+            .filter(|rules| rules.concurrency.is_none())
+            .collect();
+        return take(db, ids, &unlimited, claim).await;
+    };
+    let Some(most) = kind.concurrency else {
+        return take(db, ids, &[kind], claim).await;
+    };
+    let mut transaction = db.begin().await?;
+    // One claim of the kind at a time; a statement of its own, so that the next one sees what the
+    // last claim has committed.
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended('job kind ' || $1::text, 0))",
+        kind.kind
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let running = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from job where kind = $1 and state = 'running'"#,
+        kind.kind,
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    let room = usize::try_from(i64::from(most) - running).unwrap_or(0);
+    let claim = Claim {
+        limit: claim.limit.min(room),
+        ..claim
+    };
+    let leases = take(&mut *transaction, ids, &[kind], claim).await?;
+    transaction.commit().await?;
+    Ok(leases)
+}
+
+async fn take(
+    db: impl PgExecutor<'_>,
+    ids: &[i64],
+    kinds: &[&'static Rules],
+    claim: Claim<'_>,
+) -> Result<Vec<Lease>> {
+    let names: Vec<&str> = kinds.iter().map(|rules| rules.kind).collect();
+    let versions: Vec<i16> = kinds.iter().map(|rules| rules.args_version).collect();
+    let lengths: Vec<f64> = kinds
+        .iter()
+        .map(|rules| rules.lease.unwrap_or(claim.lease).as_secs_f64())
+        .collect();
+    let rows = sqlx::query!(
+        r#"
+        with due as materialized (
+            select id
+            from job
+            where id = any($1) and state = 'ready' and run_at <= now() and (crashes > 0) = $2
+                and exists (
+                    select from unnest($3::text[], $4::smallint[]) as known (kind, version)
+                    where known.kind = job.kind and known.version >= job.args_version
+                )
+            order by array_position($1, id)
+            limit $6
+            for update skip locked
+        )
+        update job
+        set state = 'running', attempt = attempt + 1, lease_token = gen_random_uuid(),
+            lease_until = now() + make_interval(secs => known.length), worker_id = $7, progress = null
+        from due, unnest($3::text[], $5::float8[]) as known (kind, length)
+        where job.id = due.id and known.kind = job.kind
+        returning job.id, public_id, lease_token as "token!", attempt, job.kind, args_version, args, trace_context,
+            extract(epoch from now() - run_at)::float8 as "waited!"
+        "#,
+        ids,
+        claim.past == Past::Suspect,
+        &names as &[&str],
+        &versions,
+        &lengths,
+        i64::try_from(claim.limit).unwrap_or(i64::MAX),
+        claim.worker,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let rules = Rules::of(&row.kind)?;
+            Some(Lease {
+                id: row.id,
+                public_id: row.public_id,
+                token: row.token,
+                attempt: row.attempt,
+                rules,
+                args_version: row.args_version,
+                args: row.args,
+                trace_context: row.trace_context,
+                waited: Duration::try_from_secs_f64(row.waited).unwrap_or_default(),
+                length: rules.lease.unwrap_or(claim.lease),
+            })
+        })
+        .collect())
+}
+
+/// Those of `ids` that a [`claim`] without a kind leaves, though this program knows them: they wait for
+/// a worker to take them [alone](Past::Suspect), or their kind is limited.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn left(db: &PgPool, ids: &[i64]) -> Result<Vec<Left>> {
+    let rows = sqlx::query!(
+        r#"
+        select id, kind, args_version, crashes from job
+        where id = any($1) and state = 'ready' and run_at <= now()
+        order by array_position($1, id)
+        "#,
+        ids,
+    )
+    .fetch_all(db)
+    .await?;
+    let left = rows.into_iter().filter_map(|row| {
+        let rules = Rules::of(&row.kind).filter(|rules| rules.args_version >= row.args_version)?;
+        let past = if row.crashes > 0 {
+            Past::Suspect
+        } else {
+            Past::Clean
+        };
+        Some(Left {
+            id: row.id,
+            past,
+            rules,
+        })
+    });
+    Ok(left.collect())
+}

@@ -1,0 +1,152 @@
+//! The rules of each kind of job.
+
+use std::time::Duration;
+
+/// The rules of one kind of job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// The kind as it is stored.
+    pub kind: &'static str,
+    /// The newest form of the arguments; a program leaves newer ones to a newer program.
+    pub args_version: i16,
+    pub queue: &'static str,
+    /// Lower is sooner. All due jobs of one priority go before any of the next.
+    pub priority: i16,
+    /// How often it is tried before it is dead.
+    pub max_attempts: i32,
+    pub backoff: Backoff,
+    /// The longest an attempt may take. It is ended then and counts as failed.
+    pub timeout: Duration,
+    /// How long a claim lasts without a sign of life, where the worker's own setting does not suit.
+    pub lease: Option<Duration>,
+    /// How many run at a time, over all workers.
+    pub concurrency: Option<u32>,
+    pub uniqueness: Uniqueness,
+}
+
+/// The wait before attempt n + 1 is random up to the lesser of `cap` and `base · 2ⁿ`, so that what
+/// failed together is not tried again together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backoff {
+    pub base: Duration,
+    pub cap: Duration,
+}
+
+/// Which second job of the same unique key is the first one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Uniqueness {
+    /// None is.
+    None,
+    /// While the first waits or runs.
+    WhileLive,
+    /// Always, however the first ended.
+    Forever,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// What a kind that says nothing else goes by.
+const USUAL: Rules = Rules {
+    kind: "",
+    args_version: 1,
+    queue: crate::queue::DEFAULT,
+    priority: 100,
+    max_attempts: 10,
+    backoff: Backoff {
+        base: Duration::from_secs(5),
+        cap: HOUR,
+    },
+    timeout: MINUTE,
+    lease: None,
+    concurrency: None,
+    uniqueness: Uniqueness::WhileLive,
+};
+
+/// What keeps house: nobody waits for it, and twice at a time is of no use.
+const HOUSEKEEPING: Rules = Rules {
+    priority: 200,
+    timeout: HOUR,
+    concurrency: Some(1),
+    ..USUAL
+};
+
+pub(super) const WELCOME_EMAIL: Rules = Rules {
+    kind: "welcome_email",
+    uniqueness: Uniqueness::Forever,
+    ..USUAL
+};
+
+/// Somebody sits and waits for it, so it comes first, and an hour later it is of no use.
+pub(super) const PASSWORD_RESET_EMAIL: Rules = Rules {
+    kind: "password_reset_email",
+    priority: 50,
+    max_attempts: 6,
+    ..USUAL
+};
+
+pub(super) const ERASE_ACCOUNT: Rules = Rules {
+    kind: "erase_account",
+    max_attempts: 20,
+    timeout: Duration::from_secs(600),
+    ..USUAL
+};
+
+pub(super) const REMOVE_OLD_SESSIONS: Rules = Rules {
+    kind: "remove_old_sessions",
+    ..HOUSEKEEPING
+};
+
+pub(super) const REMOVE_OLD_JOBS: Rules = Rules {
+    kind: "remove_old_jobs",
+    ..HOUSEKEEPING
+};
+
+pub(super) const REMOVE_OLD_IDEMPOTENCY_KEYS: Rules = Rules {
+    kind: "remove_old_idempotency_keys",
+    ..HOUSEKEEPING
+};
+
+pub(super) const EMPTY_TRASH: Rules = Rules {
+    kind: "empty_trash",
+    ..HOUSEKEEPING
+};
+
+/// Fast, so that a test sees every attempt.
+#[cfg(feature = "probe")]
+pub(super) const PROBE: Rules = Rules {
+    kind: "probe",
+    args_version: 2,
+    max_attempts: 25,
+    backoff: Backoff {
+        base: Duration::from_millis(50),
+        cap: Duration::from_secs(1),
+    },
+    timeout: Duration::from_secs(10),
+    ..USUAL
+};
+
+/// The rules of every kind that this program knows.
+pub const KINDS: &[&Rules] = &[
+    &WELCOME_EMAIL,
+    &PASSWORD_RESET_EMAIL,
+    &ERASE_ACCOUNT,
+    &REMOVE_OLD_SESSIONS,
+    &REMOVE_OLD_JOBS,
+    &REMOVE_OLD_IDEMPOTENCY_KEYS,
+    &EMPTY_TRASH,
+    #[cfg(feature = "probe")]
+    &PROBE,
+];
+
+impl Rules {
+    /// Those of `kind`, if this program knows it.
+    pub fn of(kind: &str) -> Option<&'static Self> {
+        KINDS.iter().copied().find(|rules| rules.kind == kind)
+    }
+
+    /// Whether this program understands such a job.
+    pub(super) fn know(kind: &str, args_version: i16) -> bool {
+        Self::of(kind).is_some_and(|rules| rules.args_version >= args_version)
+    }
+}

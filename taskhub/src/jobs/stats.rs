@@ -1,0 +1,111 @@
+//! How the job system is doing, for whoever operates it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sqlx::PgPool;
+
+use super::counts;
+use crate::Result;
+
+/// How far back attempts are counted: so many minutes, and so many attempts.
+const MINUTES: i32 = 5;
+const ATTEMPTS: i64 = 10_000;
+
+/// One kind of job in one queue. Counts end at ten thousand.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct KindStats {
+    pub queue: String,
+    pub kind: String,
+    pub due: i64,
+    pub scheduled: i64,
+    pub running: i64,
+    pub dead: i64,
+    /// How long the first of the due ones has been waiting.
+    pub oldest_seconds: f64,
+    /// Within the last minutes, see [`Stats`].
+    pub succeeded: i64,
+    /// Attempts that failed and are made again.
+    pub failed: i64,
+    /// Attempts whose worker vanished.
+    pub lost: i64,
+    /// Jobs that were given up.
+    pub died: i64,
+}
+
+/// All kinds that have jobs or had attempts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stats {
+    /// The time that attempts are counted over; less than five minutes where there were very many.
+    pub period_seconds: f64,
+    pub kinds: Vec<KindStats>,
+}
+
+/// # Errors
+/// Where the database fails.
+pub async fn stats(db: &PgPool) -> Result<Stats> {
+    let mut kinds: BTreeMap<(String, String), KindStats> = BTreeMap::new();
+    for count in counts::count(db).await? {
+        let kind = entry(&mut kinds, &count.queue, &count.kind);
+        kind.due += count.due;
+        kind.scheduled += count.scheduled;
+        kind.running += count.running;
+        kind.dead += count.dead;
+        kind.oldest_seconds = kind.oldest_seconds.max(count.oldest.as_secs_f64());
+    }
+    // The newest attempts have the highest ids, so that only these are read.
+    let attempts = sqlx::query!(
+        r#"
+        with recent as materialized (
+            select job_id, outcome, at from job_log order by id desc limit $1
+        ), counted as materialized (
+            select job.queue, job.kind, outcome, count(*)
+            from recent join job on job.id = recent.job_id
+            where at > now() - make_interval(mins => $2)
+            group by job.queue, job.kind, outcome
+        )
+        select queue as "queue!", kind as "kind!", outcome as "outcome!", counted.count as "count!",
+            (
+                select case when count(*) < $1 then $2 * 60
+                    else least(extract(epoch from now() - min(at)), $2 * 60) end
+                from recent
+            )::float8 as "period!"
+        from counted
+        "#,
+        ATTEMPTS,
+        MINUTES,
+    )
+    .fetch_all(db)
+    .await?;
+    let period_seconds = attempts
+        .first()
+        .map_or(f64::from(MINUTES) * 60.0, |row| row.period);
+    for row in attempts {
+        let kind = entry(&mut kinds, &row.queue, &row.kind);
+        match row.outcome.as_str() {
+            "succeeded" => kind.succeeded += row.count,
+            "failed" => kind.failed += row.count,
+            "lost" => kind.lost += row.count,
+            "dead" => kind.died += row.count,
+            _ => {}
+        }
+    }
+    Ok(Stats {
+        period_seconds,
+        kinds: kinds.into_values().collect(),
+    })
+}
+
+fn entry<'a>(
+    kinds: &'a mut BTreeMap<(String, String), KindStats>,
+    queue: &str,
+    kind: &str,
+) -> &'a mut KindStats {
+    kinds
+        .entry((queue.to_owned(), kind.to_owned()))
+        .or_insert_with(|| KindStats {
+            queue: queue.to_owned(),
+            kind: kind.to_owned(),
+            ..KindStats::default()
+        })
+}

@@ -1,0 +1,174 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use taskhub::{
+    jobs::{self, Job, Options, State, When, waiting},
+    testing::Database,
+    trace::TraceContext,
+};
+use uuid::Uuid;
+
+async fn count(db: &PgPool) -> i64 {
+    sqlx::query_scalar!(r#"select count(*) as "count!" from job"#)
+        .fetch_one(db)
+        .await
+        .unwrap()
+}
+
+async fn end_all(db: &PgPool) {
+    sqlx::query!("update job set state = 'done', finished_at = now()")
+        .execute(db)
+        .await
+        .unwrap();
+}
+
+fn welcome() -> Job {
+    Job::WelcomeEmail {
+        user_id: Uuid::now_v7(),
+    }
+}
+
+fn at(when: When) -> Options {
+    Options {
+        when,
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_cause_is_rolled_back_does_not_exist() {
+    let database = Database::create().await;
+    let mut transaction = database.pool.begin().await.unwrap();
+    jobs::enqueue(&mut transaction, &welcome()).await.unwrap();
+    transaction.rollback().await.unwrap();
+    assert_eq!(count(&database.pool).await, 0);
+}
+
+#[tokio::test]
+async fn equal_jobs_are_one_even_when_they_race() {
+    let database = Database::create().await;
+    let job = welcome();
+    let racers = (0..8).map(|_| {
+        let (pool, job) = (database.pool.clone(), job.clone());
+        tokio::spawn(async move {
+            let mut transaction = pool.begin().await.unwrap();
+            let id = jobs::enqueue(&mut transaction, &job).await.unwrap();
+            transaction.commit().await.unwrap();
+            id
+        })
+    });
+    let ids = futures_util::future::join_all(racers).await;
+    let first = ids[0].as_ref().unwrap();
+    assert!(ids.iter().all(|id| id.as_ref().unwrap() == first));
+    assert_eq!(count(&database.pool).await, 1);
+}
+
+#[tokio::test]
+async fn a_welcome_is_wished_once_in_a_life() {
+    let database = Database::create().await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let job = welcome();
+    let first = jobs::enqueue(&mut db, &job).await.unwrap();
+    end_all(&database.pool).await;
+    assert_eq!(jobs::enqueue(&mut db, &job).await.unwrap(), first);
+    assert_eq!(count(&database.pool).await, 1);
+}
+
+#[tokio::test]
+async fn an_account_can_be_erased_again_once_the_first_time_is_over() {
+    let database = Database::create().await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let job = Job::EraseAccount {
+        user_id: Uuid::now_v7(),
+    };
+    let later = at(When::After(Duration::from_secs(7 * 24 * 3600)));
+    let first = jobs::enqueue_with(&mut db, &job, &later).await.unwrap();
+    // One that is for later is live.
+    assert_eq!(
+        jobs::enqueue_with(&mut db, &job, &later).await.unwrap(),
+        first
+    );
+    assert_eq!(super::state(&database.pool, first).await, State::Scheduled);
+    end_all(&database.pool).await;
+    assert_ne!(
+        jobs::enqueue_with(&mut db, &job, &later).await.unwrap(),
+        first
+    );
+}
+
+#[tokio::test]
+async fn a_job_for_later_is_due_when_its_time_has_come() {
+    let database = Database::create().await;
+    let db = &database.pool;
+    let mut connection = db.acquire().await.unwrap();
+    let time: DateTime<Utc> = "2100-01-01T00:00:00Z".parse().unwrap();
+    let id = jobs::enqueue_with(&mut connection, &welcome(), &at(When::At(time)))
+        .await
+        .unwrap();
+    let job = jobs::get(db, id).await.unwrap();
+    assert_eq!((job.state, job.run_at), (State::Scheduled, time));
+    assert_eq!(waiting::promote(db, "default").await.unwrap(), 0);
+    assert!(
+        waiting::due(db, "default", 10)
+            .await
+            .unwrap()
+            .ids
+            .is_empty()
+    );
+
+    sqlx::query!("update job set run_at = now()")
+        .execute(db)
+        .await
+        .unwrap();
+    assert_eq!(waiting::promote(db, "other").await.unwrap(), 0);
+    assert_eq!(waiting::promote(db, "default").await.unwrap(), 1);
+    assert_eq!(waiting::due(db, "default", 10).await.unwrap().ids.len(), 1);
+
+    let past = at(When::At("2000-01-01T00:00:00Z".parse().unwrap()));
+    let late = jobs::enqueue_with(&mut connection, &welcome(), &past)
+        .await
+        .unwrap();
+    assert_eq!(super::state(db, late).await, State::Ready);
+}
+
+#[tokio::test]
+async fn queue_and_priority_can_be_chosen() {
+    let database = Database::create().await;
+    let db = &database.pool;
+    let mut connection = db.acquire().await.unwrap();
+    let options = Options {
+        queue: Some("bulk".to_owned()),
+        priority: Some(7),
+        ..Options::default()
+    };
+    let id = jobs::enqueue_with(&mut connection, &welcome(), &options)
+        .await
+        .unwrap();
+    let job = jobs::get(db, id).await.unwrap();
+    assert_eq!((job.queue.as_str(), job.priority), ("bulk", 7));
+    assert!(
+        waiting::due(db, "default", 10)
+            .await
+            .unwrap()
+            .ids
+            .is_empty()
+    );
+    assert_eq!(waiting::due(db, "bulk", 10).await.unwrap().ids.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_carries_on_the_trace_of_its_cause() {
+    let database = Database::create().await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let trace = TraceContext::random();
+    let traced = trace
+        .scope(jobs::enqueue(&mut db, &welcome()))
+        .await
+        .unwrap();
+    let untraced = jobs::enqueue(&mut db, &welcome()).await.unwrap();
+    let stored = jobs::get(&database.pool, traced).await.unwrap();
+    assert_eq!(stored.trace_context, Some(trace.to_string()));
+    let stored = jobs::get(&database.pool, untraced).await.unwrap();
+    assert_eq!(stored.trace_context, None);
+}
