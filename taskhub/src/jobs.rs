@@ -78,11 +78,9 @@ impl Job {
         }
     }
 
-    /// Such as `welcome_email:<user id>`; none where no two are ever the same.
-    fn unique_key(&self) -> Option<String> {
-        let rules = self.rules();
-        (rules.uniqueness != Uniqueness::None)
-            .then(|| format!("{}:{}", rules.kind, self.identity()))
+    /// Such as `welcome_email:<user id>`.
+    fn unique_key(&self) -> String {
+        format!("{}:{}", self.rules().kind, self.identity())
     }
 
     /// The workspace that it concerns, whose members may see it and among whose jobs it counts.

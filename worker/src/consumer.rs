@@ -139,6 +139,9 @@ impl Consumer {
     /// Claims what it can of `ids`, starts it, and tells whether there was any.
     async fn claim(&self, ids: &[i64], source: Source) -> anyhow::Result<bool> {
         let mut slots = self.slots(ids.len()).await;
+        if self.worker.stop.is_cancelled() {
+            return Ok(false);
+        }
         let mut claimed = self
             .start(ids, None, Past::Clean, &mut slots, source)
             .await?;

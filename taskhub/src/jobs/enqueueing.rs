@@ -42,20 +42,20 @@ pub async fn enqueue(db: &mut PgConnection, job: &Job) -> Result<Uuid> {
 /// Where the database fails.
 pub async fn enqueue_with(db: &mut PgConnection, job: &Job, options: &Options) -> Result<Uuid> {
     let forever = job.rules().uniqueness == Uniqueness::Forever;
-    insert(db, job, options, job.unique_key(), forever).await
+    insert(db, job, options, &job.unique_key(), forever).await
 }
 
 /// The job of a slot of the clock, of which there is one for ever.
 pub(super) async fn enqueue_slot(db: &mut PgConnection, job: &Job, slot: &str) -> Result<Uuid> {
-    let unique_key = Some(format!("periodic:{slot}"));
-    insert(db, job, &Options::default(), unique_key, true).await
+    let unique_key = format!("periodic:{slot}");
+    insert(db, job, &Options::default(), &unique_key, true).await
 }
 
 async fn insert(
     db: &mut PgConnection,
     job: &Job,
     options: &Options,
-    unique_key: Option<String>,
+    unique_key: &str,
     forever: bool,
 ) -> Result<Uuid> {
     let rules = job.rules();

@@ -85,7 +85,8 @@ impl Lease {
     }
 }
 
-/// Makes all of these leases last on from now and gives those for which that was possible.
+/// Makes all of these leases last on from now and gives those for which that was possible. A job that
+/// is just being ended is passed over: waiting for it could hold up all the others.
 ///
 /// # Errors
 /// Where the database fails.
@@ -95,10 +96,16 @@ pub async fn extend(db: &PgPool, held: &[Hold]) -> Result<Vec<Extended>> {
     Ok(sqlx::query_as!(
         Extended,
         r#"
+        with held as materialized (
+            select job.id, held.length
+            from unnest($1::bigint[], $2::uuid[], $3::float8[]) as held (id, token, length)
+            join job on job.id = held.id and lease_token = held.token
+            for no key update of job skip locked
+        )
         update job
         set lease_until = now() + make_interval(secs => held.length)
-        from unnest($1::bigint[], $2::uuid[], $3::float8[]) as held (id, token, length)
-        where job.id = held.id and lease_token = held.token
+        from held
+        where job.id = held.id
         returning job.id, cancel_requested
         "#,
         &ids,

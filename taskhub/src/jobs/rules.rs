@@ -35,8 +35,6 @@ pub struct Backoff {
 /// Which second job of the same unique key is the first one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Uniqueness {
-    /// None is.
-    None,
     /// While the first waits or runs.
     WhileLive,
     /// Always, however the first ended.
@@ -123,6 +121,7 @@ pub(super) const PROBE: Rules = Rules {
         cap: Duration::from_secs(1),
     },
     timeout: Duration::from_secs(10),
+    uniqueness: Uniqueness::Forever,
     ..USUAL
 };
 
