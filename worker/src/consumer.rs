@@ -40,6 +40,8 @@ struct Consumer {
     taker: Taker,
     redis: Availability,
     last_ticket: Instant,
+    /// Whether suspects were left behind, which wait for each other.
+    suspects: bool,
 }
 
 impl Consumer {
@@ -52,6 +54,7 @@ impl Consumer {
             taker,
             redis: Availability::new("Redis"),
             last_ticket: Instant::now(),
+            suspects: false,
         }
     }
 
@@ -90,7 +93,7 @@ impl Consumer {
     }
 
     async fn take_up(&mut self, free: usize) -> anyhow::Result<()> {
-        if self.last_ticket.elapsed() > SILENCE {
+        if self.suspects || self.last_ticket.elapsed() > SILENCE {
             // Again and again while there is something.
             if !self.look_up().await? {
                 self.last_ticket = Instant::now();
@@ -125,19 +128,21 @@ impl Consumer {
     }
 
     /// Looks for due jobs in the table and tells whether it found one to run.
-    async fn look_up(&self) -> anyhow::Result<bool> {
+    async fn look_up(&mut self) -> anyhow::Result<bool> {
         let control = &self.worker.options.control;
         // Whoever leads may be cut off from the table, or there may be nobody.
         within(STATEMENT_LIMIT, waiting::promote(control, &self.queue)).await?;
         let due = within(STATEMENT_LIMIT, waiting::due(control, &self.queue, WINDOW)).await?;
         if due.ids.is_empty() {
+            self.suspects = false;
             return Ok(false);
         }
         self.claim(&due.ids, Source::Postgres).await
     }
 
     /// Claims what it can of `ids`, starts it, and tells whether there was any.
-    async fn claim(&self, ids: &[i64], source: Source) -> anyhow::Result<bool> {
+    async fn claim(&mut self, ids: &[i64], source: Source) -> anyhow::Result<bool> {
+        self.suspects = false;
         let mut slots = self.slots(ids.len()).await;
         if self.worker.stop.is_cancelled() {
             return Ok(false);
@@ -163,9 +168,11 @@ impl Consumer {
             }
         }
         drop(slots);
-        let Some(suspect) = left.iter().find(|left| left.past == Past::Suspect) else {
+        let mut suspects = left.iter().filter(|left| left.past == Past::Suspect);
+        let Some(suspect) = suspects.next() else {
             return Ok(claimed > 0);
         };
+        self.suspects = suspects.next().is_some();
         // What may kill its worker runs alone, so that it can take no other job with it.
         let all = number(self.worker.options.concurrency);
         let idle = self.worker.slots.clone().acquire_many_owned(all);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use taskhub::jobs::leases::{self, Extended, Hold, Lease};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -110,7 +110,7 @@ impl Held {
 
 #[cfg(not(feature = "unfenced"))]
 async fn fence(end: Instant) {
-    sleep_until(end).await;
+    tokio::time::sleep_until(end).await;
 }
 
 /// Nothing stops a handler whose lease is lost.

@@ -75,11 +75,13 @@ pub(super) const WELCOME_EMAIL: Rules = Rules {
     ..USUAL
 };
 
-/// Somebody sits and waits for it, so it comes first, and an hour later it is of no use.
+/// Somebody sits and waits for it, so it comes first, a worker that died with it is missed sooner, and
+/// an hour later it is of no use.
 pub(super) const PASSWORD_RESET_EMAIL: Rules = Rules {
     kind: "password_reset_email",
     priority: 50,
     max_attempts: 6,
+    lease: Some(Duration::from_secs(20)),
     ..USUAL
 };
 

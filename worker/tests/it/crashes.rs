@@ -211,3 +211,32 @@ async fn a_poison_job_dies_after_three_crashes_and_hurts_no_other() {
     }
     assert_eq!(site.job(poison).await.state, "dead");
 }
+
+#[tokio::test]
+async fn what_a_killed_worker_had_in_hand_is_done_within_seconds() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    for number in 0..30 {
+        site.register(&format!("user{number}")).await;
+    }
+    server.hold("");
+    let variables = [
+        ("MAIL_URL", server.url()),
+        ("WORKER_CONCURRENCY", "30".to_owned()),
+    ];
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let mut worker = site.worker_with(&variables);
+    wait_for("all are under way", PATIENCE, async || {
+        server.waiting() == 30
+    })
+    .await;
+    worker.process.kill();
+    server.release();
+    site.let_leases_run_out().await;
+    // Each by itself, for any of them may have killed it; but one right after the other.
+    let started = std::time::Instant::now();
+    let _next = site.worker_with(&variables);
+    site.wait_until_done_once(30).await;
+    assert!(started.elapsed() < PATIENCE / 3, "{:?}", started.elapsed());
+}

@@ -6,6 +6,8 @@ use taskhub::{
     testing::wait_for,
 };
 
+use uuid::Uuid;
+
 use crate::site::{PATIENCE, Site};
 
 #[tokio::test]
@@ -156,4 +158,57 @@ async fn a_job_whose_bell_is_rung_starts_at_once() {
         worker.metric(r#"jobs_claimed_total{source="postgres"}"#),
         0.0
     );
+}
+
+#[tokio::test]
+async fn a_flood_delays_anothers_job_by_no_more_than_the_tickets_that_are_out() {
+    let site = Site::new().await;
+    let pool = &site.database.pool;
+    let [flooder, other] = [Uuid::now_v7(), Uuid::now_v7()];
+    let enqueue = async |workspace_id: Uuid, count: i32| {
+        // Of people who are gone, so that there is little to do.
+        sqlx::query!(
+            "
+            insert into job (kind, args_version, args, workspace_id)
+            select 'welcome_email', 1, jsonb_build_object('user_id', gen_random_uuid()), $1
+            from generate_series(1, $2)
+            ",
+            workspace_id,
+            count,
+        )
+        .execute(pool)
+        .await
+        .unwrap();
+    };
+    enqueue(flooder, 3000).await;
+    let _worker = site.worker();
+    let done = async |workspace_id: Uuid| {
+        sqlx::query_scalar!(
+            r#"select count(*) as "count!" from job where workspace_id = $1 and state = 'done'"#,
+            workspace_id,
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap()
+    };
+    wait_for("the flood is under way", PATIENCE, async || {
+        done(flooder).await > 100
+    })
+    .await;
+    enqueue(other, 1).await;
+    wait_for("another's job is done", PATIENCE, async || {
+        done(other).await == 1
+    })
+    .await;
+    let overtaken = sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!" from job, (select * from job where workspace_id = $1) as late
+        where job.workspace_id <> $1 and job.finished_at between late.created_at and late.finished_at
+        "#,
+        other,
+    );
+    let overtaken = overtaken.fetch_one(pool).await.unwrap();
+    // Those that were out or running when it came, and those that went out before the next look.
+    assert!(overtaken < 1200, "{overtaken}");
+    assert!(done(flooder).await < 3000);
 }

@@ -1,7 +1,7 @@
 use serde_json::json;
 use taskhub::{
     jobs::{
-        self, KINDS, State,
+        self, Job, KINDS, State,
         counts::{self, Totals},
         leases::{self, LeaseLost, Past, Setback},
         waiting,
@@ -270,4 +270,33 @@ async fn progress_and_result_are_told_to_whoever_asks() {
         jobs::get(db, id).await.unwrap().result,
         Some(json!({"removed": 7}))
     );
+}
+
+#[tokio::test]
+async fn a_kind_may_have_a_lease_of_its_own() {
+    let database = Database::create().await;
+    let db = &database.pool;
+    enqueue(db, 1).await;
+    let email = "ada@example.org".to_owned();
+    let mut connection = db.acquire().await.unwrap();
+    jobs::enqueue(&mut connection, &Job::PasswordResetEmail { email })
+        .await
+        .unwrap();
+    let leases = claim(db, Past::Clean).await;
+    let held: Vec<_> = leases.iter().map(leases::Lease::hold).collect();
+    let left = async || {
+        sqlx::query_scalar!(
+            r#"select extract(epoch from lease_until - now())::float8 as "left!" from job order by kind"#
+        )
+        .fetch_all(db)
+        .await
+        .unwrap()
+    };
+    for _ in ["claimed", "extended"] {
+        let left = left().await;
+        assert!(15.0 < left[0] && left[0] <= 20.0, "{left:?}");
+        assert!(55.0 < left[1] && left[1] <= 60.0, "{left:?}");
+        let_run_out(db).await;
+        assert_eq!(leases::extend(db, &held).await.unwrap().len(), 2);
+    }
 }
