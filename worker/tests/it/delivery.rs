@@ -208,7 +208,7 @@ async fn a_flood_delays_anothers_job_by_no_more_than_the_tickets_that_are_out() 
         other,
     );
     let overtaken = overtaken.fetch_one(pool).await.unwrap();
-    // Those that were out or running when it came, and those that went out before the next look.
-    assert!(overtaken < 1200, "{overtaken}");
+    // Those whose tickets were out when it came, and those that ran.
+    assert!(overtaken <= 512 + 2 * 16, "{overtaken}");
     assert!(done(flooder).await < 3000);
 }
