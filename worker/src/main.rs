@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use taskhub::{
     database::{self, Schema},
+    rotation::Rotation,
     settings::{Failure, Source, Worker},
     telemetry,
 };
@@ -25,6 +26,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// As PostgreSQL lists its connections.
+const APPLICATION: &str = "taskhub-worker";
 
 /// For claims, heartbeats and the leader.
 const CONTROL_CONNECTIONS: u32 = 3;
@@ -62,12 +66,12 @@ fn main() -> ExitCode {
 }
 
 async fn work() -> ExitCode {
-    let settings = match settings().await {
-        Ok(settings) => settings,
+    let (source, settings) = match settings().await {
+        Ok(read) => read,
         Err(failure) => return failure.report(),
     };
     telemetry::install(settings.log);
-    match run(settings).await {
+    match run(&source, settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the worker could not start");
@@ -76,11 +80,13 @@ async fn work() -> ExitCode {
     }
 }
 
-async fn settings() -> Result<Worker, Failure> {
-    Ok(Worker::read(&Source::load().await?)?)
+async fn settings() -> Result<(Source, Worker), Failure> {
+    let source = Source::load().await?;
+    let settings = Worker::read(&source)?;
+    Ok((source, settings))
 }
 
-async fn run(settings: Worker) -> anyhow::Result<()> {
+async fn run(source: &Source, settings: Worker) -> anyhow::Result<()> {
     let stop = told_to_stop()?;
     let listener = TcpListener::bind(settings.metrics_address)
         .await
@@ -91,18 +97,40 @@ async fn run(settings: Worker) -> anyhow::Result<()> {
         stop.clone(),
     ));
 
-    let connect = database::connect_options(&settings.database_url, "taskhub-worker")?;
+    let connect = database::connect_options(&settings.database_url, APPLICATION)?;
     let schema = stop.run_until_cancelled(schema_is_current(&connect)).await;
     let Some(()) = schema.transpose()? else {
         return Ok(());
     };
+    let (database_url, refresh) = (settings.database_url.clone(), settings.secrets_refresh);
     let options = options(settings, connect)?;
     let (db, control) = (options.db.clone(), options.control.clone());
+    if source.has_secrets() {
+        let pools = vec![db.clone(), control.clone()];
+        let rotation = Rotation::new(APPLICATION, database_url, pools, refresh);
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(follow_secrets(rotation)),
+        );
+    }
     taskhub_worker::run(options, stop).await;
     let closed = async { tokio::join!(db.close(), control.close()) };
     let _ = timeout(CLOSE_LIMIT, closed).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Takes a new `DATABASE_URL`; the other secrets of a worker count from the next start.
+async fn follow_secrets(mut rotation: Rotation) {
+    loop {
+        let source = rotation.next().await;
+        match Worker::read(&source) {
+            Ok(settings) => rotation.take_database(settings.database_url).await,
+            Err(problems) => {
+                tracing::warn!(%problems, "secrets have become unusable; the former ones stay");
+            }
+        }
+    }
 }
 
 /// Waits for the database as long as it takes, then refuses a schema that this program does not fit.

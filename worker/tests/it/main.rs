@@ -11,6 +11,7 @@ mod mail;
 mod outages;
 mod proxy;
 mod retries;
+mod rotation;
 mod site;
 mod smtp;
 mod starting;
