@@ -1,6 +1,6 @@
 //! Where this checkout and what is built from it lie.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 
@@ -56,16 +56,13 @@ impl Checkout {
 
     /// Stands for this checkout wherever something outside it needs a name or a number of its own.
     pub(crate) fn hash(&self) -> u64 {
-        hash(&self.target)
+        hash(self.target.as_os_str().as_encoded_bytes())
     }
 }
 
 /// FNV-1a: the same in every build, which `std`'s hasher does not promise.
-pub(crate) fn hash(path: &Path) -> u64 {
-    path.as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

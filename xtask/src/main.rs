@@ -16,6 +16,8 @@ mod run_folder;
 mod servers;
 mod signals;
 mod test;
+mod tools;
+mod unpacking;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,7 @@ enum Verb {
     Queries(queries::Arguments),
     Render(render::Arguments),
     Ci(ci::Arguments),
+    Tools(tools::Arguments),
     #[command(hide = true)]
     Exec(launch::Arguments),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Ci(arguments) => with_signals(|signals| ci::run(&arguments, signals)),
+        Verb::Tools(arguments) => with_signals(|signals| tools::run_verb(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -97,22 +97,14 @@ fn becomes_free(port: u16, signals: &Signals) -> anyhow::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::checkout::hash;
 
     #[test]
     fn a_checkout_keeps_its_ports_and_another_has_others() {
-        let here = Ports::of(hash(Path::new("/home/dev/taskhub/target")), 0);
-        assert_eq!(
-            here,
-            Ports::of(hash(Path::new("/home/dev/taskhub/target")), 0)
-        );
-        assert_ne!(
-            here,
-            Ports::of(hash(Path::new("/home/dev/other/target")), 0)
-        );
+        let here = Ports::of(hash(b"/home/dev/taskhub/target"), 0);
+        assert_eq!(here, Ports::of(hash(b"/home/dev/taskhub/target"), 0));
+        assert_ne!(here, Ports::of(hash(b"/home/dev/other/target"), 0));
     }
 
     #[test]

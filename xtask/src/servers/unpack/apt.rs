@@ -8,8 +8,12 @@ use std::{
 
 use anyhow::Context;
 
-use super::{run, unpacked};
-use crate::{environment, servers::redis::Program, signals::Signals};
+use crate::{
+    environment,
+    servers::redis::Program,
+    signals::Signals,
+    unpacking::{run, unpacked},
+};
 
 /// `redis-server` is the same program as `redis-check-rdb` of redis-tools; the others are libraries of
 /// its that a small system may lack.

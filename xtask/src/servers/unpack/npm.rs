@@ -10,8 +10,13 @@ use std::{
 use anyhow::Context;
 use serde::Deserialize;
 
-use super::{make_executable, run, unpacked};
-use crate::{environment, servers::postgres::Program, signals::Signals};
+use super::make_executable;
+use crate::{
+    environment,
+    servers::postgres::Program,
+    signals::Signals,
+    unpacking::{run, unpacked},
+};
 
 const VERSION: &str = "17.10.0-beta.17";
 

@@ -4,11 +4,12 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 
-use super::{make_executable, run, unpacked, works};
+use super::{make_executable, works};
 use crate::{
     environment,
     servers::{postgres, redis},
     signals::Signals,
+    unpacking::{run, unpacked},
 };
 
 const LOCK: &str = include_str!("../../../servers.lock.txt");

