@@ -5,6 +5,7 @@ mod checkout;
 mod ci;
 mod contract;
 mod dev;
+mod emulator;
 mod environment;
 mod environments;
 mod launch;
@@ -46,6 +47,7 @@ enum Verb {
     Queries(queries::Arguments),
     Render(render::Arguments),
     Ci(ci::Arguments),
+    Emulator(emulator::Arguments),
     Tools(tools::Arguments),
     #[command(hide = true)]
     Exec(launch::Arguments),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Ci(arguments) => with_signals(|signals| ci::run(&arguments, signals)),
+        Verb::Emulator(arguments) => with_signals(|signals| emulator::run(&arguments, signals)),
         Verb::Tools(arguments) => with_signals(|signals| tools::run_verb(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };

@@ -1,0 +1,55 @@
+"""Secrets of a stack: `Ref` is the ARN, as in AWS, and what is generated has the characters that were asked for."""
+
+import json
+
+from ministack.services import secretsmanager
+from ministack.services.cloudformation import provisioners
+
+from taskhub_emulator import stacks
+from taskhub_emulator.inside import client, only
+
+
+def install():
+    former = stacks.former("AWS::SecretsManager::Secret")
+
+    def create(logical, properties, stack):
+        return _by_arn(former["create"](logical, properties, stack))
+
+    def update(arn, old, new, stack):
+        return _by_arn(former["update"](_name(arn), old, new, stack, None))
+
+    def delete(arn, properties):
+        former["delete"](_name(arn), properties)
+
+    stacks.replace("AWS::SecretsManager::Secret", create, update, delete)
+    provisioners._sm_secret_string = _text
+
+
+def _by_arn(made):
+    _, attributes = made
+    return attributes["Id"], attributes
+
+
+def _name(arn):
+    return next(name for name, secret in secretsmanager._secrets.items() if secret["ARN"] == arn)
+
+
+def _text(properties):
+    wanted = properties.get("GenerateSecretString")
+    if wanted is None:
+        return properties.get("SecretString", "")
+    rules = only(
+        wanted,
+        "PasswordLength",
+        "ExcludeCharacters",
+        "ExcludeNumbers",
+        "ExcludePunctuation",
+        "ExcludeUppercase",
+        "ExcludeLowercase",
+        "IncludeSpace",
+        "RequireEachIncludedType",
+    )
+    made = client("secretsmanager").get_random_password(**rules)["RandomPassword"]
+    if "SecretStringTemplate" not in wanted:
+        return made
+    return json.dumps({**json.loads(wanted["SecretStringTemplate"]), wanted["GenerateStringKey"]: made})
