@@ -9,7 +9,8 @@ def install():
 
 
 def _create(logical, properties, stack):
-    wanted = only(properties, "Url", "ClientIDList", "ThumbprintList")
+    wanted = only(properties, "Url", "ThumbprintList")
+    wanted["ClientIDList"] = properties.get("ClientIdList", [])
     arn = client("iam").create_open_id_connect_provider(**wanted)["OpenIDConnectProviderArn"]
     return arn, {"Arn": arn}
 
