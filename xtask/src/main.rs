@@ -9,6 +9,7 @@ mod emulator;
 mod environment;
 mod environments;
 mod launch;
+mod lint;
 mod process;
 mod progress;
 mod queries;
@@ -47,6 +48,7 @@ enum Verb {
     Queries(queries::Arguments),
     Render(render::Arguments),
     Ci(ci::Arguments),
+    Lint(lint::Arguments),
     Emulator(emulator::Arguments),
     Tools(tools::Arguments),
     #[command(hide = true)]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Ci(arguments) => with_signals(|signals| ci::run(&arguments, signals)),
+        Verb::Lint(arguments) => with_signals(|signals| lint::run(&arguments, signals)),
         Verb::Emulator(arguments) => with_signals(|signals| emulator::run(&arguments, signals)),
         Verb::Tools(arguments) => with_signals(|signals| tools::run_verb(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),

@@ -1,0 +1,299 @@
+//! `cargo xtask lint --mutate`: whether our policies would find what they are there for.
+//!
+//! Each protected value of the rendered templates is changed to a wrong one, one at a time, and some rule
+//! or invariant must find what it did not find before.
+
+mod protected;
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::Context;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use self::protected::{PROTECTED, SURVIVORS};
+use super::{
+    Lint,
+    changes::Change,
+    findings::Finding,
+    guard::{self, Answer},
+    invariants,
+    templates::{self, Template},
+};
+use crate::{process::Process, progress::Step, tools::Tool};
+
+/// A template with one wrong value.
+struct Mutant {
+    /// Of the template.
+    template: usize,
+    /// `AWS::ECS::Service Properties/DesiredCount`
+    what: String,
+    change: Change,
+    content: Value,
+}
+
+/// Tells whether every mutant was found.
+pub(crate) fn run(lint: &Lint<'_>, json: bool) -> anyhow::Result<bool> {
+    let step = Step::start();
+    let templates = templates::rendered(&lint.checkout.root)?;
+    let (mutants, idle) = mutants(&templates)?;
+    let survivors = survivors(lint, &templates, &mutants)?;
+    let (excused, survivors): (Vec<&Mutant>, Vec<&Mutant>) = survivors
+        .into_iter()
+        .partition(|mutant| SURVIVORS.iter().any(|(what, _)| *what == mutant.what));
+    let stale: Vec<&str> = SURVIVORS
+        .iter()
+        .map(|(what, _)| *what)
+        .filter(|what| !excused.iter().any(|mutant| mutant.what == *what))
+        .collect();
+    let mut problems: Vec<String> = idle
+        .iter()
+        .map(|what| format!("{what} stands in no template"))
+        .collect();
+    problems.extend(
+        stale
+            .iter()
+            .map(|what| format!("{what} does not survive any more")),
+    );
+    let lines = survivors.iter().map(|mutant| {
+        let Change { at, is } = &mutant.change;
+        let wrong = is.as_ref().map_or("nothing".to_owned(), Value::to_string);
+        format!(
+            "{}: nobody finds {wrong} at {at}",
+            templates[mutant.template].name
+        )
+    });
+    problems.extend(lines);
+    let found = mutants.len() - survivors.len() - excused.len();
+    if json {
+        let whole = json!({
+            "mutants": mutants.len(),
+            "found": found,
+            "excused": excused.len(),
+            "problems": problems,
+        });
+        writeln!(std::io::stdout(), "{whole}")?;
+    } else {
+        for problem in &problems {
+            writeln!(std::io::stdout(), "{problem}")?;
+        }
+    }
+    let excused = excused.len();
+    let all = mutants.len();
+    step.done(format_args!(
+        "{found} of {all} mutants found, {excused} excused"
+    ));
+    Ok(problems.is_empty())
+}
+
+/// Every protected value wrong in every way, and what of the list stands nowhere.
+fn mutants(templates: &[Template]) -> anyhow::Result<(Vec<Mutant>, Vec<String>)> {
+    let mut mutants = Vec::new();
+    let mut idle = Vec::new();
+    for (kind, properties) in PROTECTED {
+        for (selector, wrong) in *properties {
+            let what = format!("{kind} {selector}");
+            let mut stands = false;
+            for (index, template) in templates.iter().enumerate() {
+                for at in places(&template.content, kind, selector) {
+                    stands = true;
+                    for change in changes(&template.content, &at, wrong)? {
+                        mutants.push(Mutant {
+                            template: index,
+                            what: what.clone(),
+                            content: change.apply(&template.content)?,
+                            change,
+                        });
+                    }
+                }
+            }
+            if !stands {
+                idle.push(what);
+            }
+        }
+    }
+    Ok((mutants, idle))
+}
+
+/// The pointers of a selector's values in all resources of a kind.
+fn places(template: &Value, kind: &str, selector: &str) -> Vec<String> {
+    let resources = template["Resources"].as_object();
+    resources
+        .into_iter()
+        .flatten()
+        .filter(|(_, resource)| resource["Type"] == kind)
+        .flat_map(|(id, resource)| {
+            let mut found = vec![(format!("/Resources/{id}"), resource)];
+            for part in selector.split('/') {
+                found = found
+                    .into_iter()
+                    .flat_map(|(at, value)| step(&at, value, part))
+                    .collect();
+            }
+            found.into_iter().map(|(at, _)| at)
+        })
+        .collect()
+}
+
+/// One step down: a key, `*` for every element, or `[KEY=VALUE]` for elements that have it.
+fn step<'a>(at: &str, value: &'a Value, part: &str) -> Vec<(String, &'a Value)> {
+    let condition = part
+        .strip_prefix('[')
+        .and_then(|part| part.strip_suffix(']'));
+    if part != "*" && condition.is_none() {
+        let inner = value.get(part.replace("~1", "/"));
+        return inner
+            .map(|inner| (format!("{at}/{part}"), inner))
+            .into_iter()
+            .collect();
+    }
+    let wanted = condition.and_then(|condition| condition.split_once('='));
+    let items = value.as_array().into_iter().flatten().enumerate();
+    items
+        .filter(|(_, item)| wanted.is_none_or(|(key, is)| item[key] == is))
+        .map(|(index, item)| (format!("{at}/{index}"), item))
+        .collect()
+}
+
+/// A wrong value is JSON; an empty text takes the value away. What stands there already is not wrong.
+fn changes(template: &Value, at: &str, wrong: &[&str]) -> anyhow::Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for text in wrong {
+        let is: Option<Value> = match *text {
+            "" => None,
+            text => Some(serde_json::from_str(text).with_context(|| text.to_owned())?),
+        };
+        if is.as_ref() != template.pointer(at) {
+            changes.push(Change {
+                at: at.to_owned(),
+                is,
+            });
+        }
+    }
+    Ok(changes)
+}
+
+fn survivors<'a>(
+    lint: &Lint<'_>,
+    templates: &[Template],
+    mutants: &'a [Mutant],
+) -> anyhow::Result<Vec<&'a Mutant>> {
+    let originals: Vec<Value> = templates
+        .iter()
+        .map(|template| template.content.clone())
+        .collect();
+    let contents: Vec<Value> = mutants
+        .iter()
+        .map(|mutant| mutant.content.clone())
+        .collect();
+    let rules = lint.checkout.root.join(guard::POLICIES);
+    let before = ask(lint, &rules, "originals", &originals)?;
+    let after = ask(lint, &rules, "mutants", &contents)?;
+    let known: Vec<BTreeSet<String>> = before.iter().map(Answer::failures).collect();
+    let agreed: BTreeSet<Finding> = invariants::check(templates).into_iter().collect();
+    let mut survivors = Vec::new();
+    for (mutant, answer) in mutants.iter().zip(after) {
+        let by_rule = !answer.failures().is_subset(&known[mutant.template]);
+        if !by_rule && !breaks_invariant(templates, mutant, &agreed) {
+            survivors.push(mutant);
+        }
+    }
+    Ok(survivors)
+}
+
+fn breaks_invariant(templates: &[Template], mutant: &Mutant, agreed: &BTreeSet<Finding>) -> bool {
+    let changed: Vec<Template> = templates
+        .iter()
+        .enumerate()
+        .map(|(index, template)| Template {
+            name: template.name.clone(),
+            path: template.path.clone(),
+            content: if index == mutant.template {
+                mutant.content.clone()
+            } else {
+                template.content.clone()
+            },
+        })
+        .collect();
+    invariants::check(&changed)
+        .iter()
+        .any(|finding| !agreed.contains(finding))
+}
+
+/// Asks our rules about documents, which are divided between two processes, and gives the answers in order.
+pub(crate) fn ask(
+    lint: &Lint<'_>,
+    rules: &Path,
+    name: &str,
+    documents: &[Value],
+) -> anyhow::Result<Vec<Answer>> {
+    let installed = Tool::CfnGuard.install(lint.checkout, lint.signals)?;
+    let half = documents.len().div_ceil(2).max(1);
+    let mut running = Vec::new();
+    for (number, part) in documents.chunks(half).enumerate() {
+        let folder = write(&lint.folder.path.join(format!("{name}-{number}")), part)?;
+        let output = folder.with_extension("json");
+        let mut command = guard::command(&installed, rules, std::slice::from_ref(&folder));
+        command
+            .stdin(Stdio::null())
+            .stdout(File::create(&output)?)
+            .stderr(File::create(folder.with_extension("err"))?);
+        running.push((
+            Process::spawn("cfn-guard", command, Signal::SIGTERM)?,
+            output,
+        ));
+    }
+    let mut answers = Vec::new();
+    for (process, output) in running {
+        process.finish(lint.signals)?;
+        let mut part = guard::parse(&fs::read(&output)?).with_context(|| {
+            fs::read_to_string(output.with_extension("err")).unwrap_or_default()
+        })?;
+        part.sort_by(|a, b| a.name.cmp(&b.name));
+        answers.extend(part);
+    }
+    anyhow::ensure!(answers.len() == documents.len(), "cfn-guard left some out");
+    Ok(answers)
+}
+
+/// One file each, named so that their order is that of the documents.
+fn write(folder: &Path, documents: &[Value]) -> anyhow::Result<PathBuf> {
+    fs::create_dir(folder)?;
+    for (number, document) in documents.iter().enumerate() {
+        let text = serde_json::to_vec(document)?;
+        fs::write(folder.join(format!("{number:06}.json")), text)?;
+    }
+    Ok(folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_finds_every_place() {
+        let template = json!({"Resources": {
+            "A": {"Type": "T", "Properties": {"List": [{"Key": "a", "Value": 1}, {"Key": "b", "Value": 2}]}},
+            "B": {"Type": "U", "Properties": {"List": [{"Key": "a", "Value": 3}]}},
+        }});
+        let found = |selector| places(&template, "T", selector);
+        assert_eq!(found("Properties/List/*/Value").len(), 2);
+        assert_eq!(
+            found("Properties/List/[Key=b]/Value"),
+            ["/Resources/A/Properties/List/1/Value"]
+        );
+        assert_eq!(found("Properties/Other"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_stands_there_already_is_no_mutant() {
+        let changes = changes(&json!({"a": false}), "/a", &["false", "true", ""]);
+        assert_eq!(changes.expect("JSON").len(), 2);
+    }
+}
