@@ -2,9 +2,35 @@
 
 from ministack.app import main
 
-from taskhub_emulator import backups, containers, databases, firewall, identity, network, scaling, secrets_manager
+from taskhub_emulator import (
+    alarms,
+    backups,
+    budgets,
+    containers,
+    databases,
+    firewall,
+    identity,
+    network,
+    scaling,
+    secrets_manager,
+    zones,
+)
 
-for part in (backups, containers, databases, firewall, identity, network, scaling, secrets_manager):
+CORRECTIONS = (
+    alarms,
+    backups,
+    budgets,
+    containers,
+    databases,
+    firewall,
+    identity,
+    network,
+    scaling,
+    secrets_manager,
+    zones,
+)
+
+for part in CORRECTIONS:
     part.install()
 
 main()

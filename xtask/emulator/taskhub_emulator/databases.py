@@ -16,26 +16,9 @@ _NAMESPACE = "http://rds.amazonaws.com/doc/2014-10-31/"
 
 
 def install():
-    former = stacks.former("AWS::RDS::DBInstance")
-    stacks.replace("AWS::RDS::DBInstance", _create_with(former["create"]), _update_with(former["update"]))
+    stacks.complete("AWS::RDS::DBInstance", _complete)
     stacks.add("AWS::RDS::EventSubscription", _subscribe, _unsubscribe, _resubscribe)
     _serve(rds)
-
-
-def _create_with(create):
-    def complete(logical, properties, stack):
-        identifier, attributes = create(logical, properties, stack)
-        return identifier, _complete(identifier, properties, attributes)
-
-    return complete
-
-
-def _update_with(update):
-    def complete(identifier, old, new, stack):
-        kept, attributes = update(identifier, old, new, stack, None)
-        return kept, _complete(kept, new, attributes)
-
-    return complete
 
 
 def _complete(identifier, properties, attributes):
@@ -50,8 +33,8 @@ def _complete(identifier, properties, attributes):
         status = {"SecretArn": arn, "SecretStatus": "active"}
         status.update({"KmsKeyId": key for key in [properties.get("MasterUserSecret", {}).get("KmsKeyId")] if key})
         instance["MasterUserSecret"] = status
-        attributes = {**attributes, "MasterUserSecret.SecretArn": arn}
-    return attributes
+        return {"MasterUserSecret.SecretArn": arn}
+    return {}
 
 
 def _managed_secret(identifier, properties):

@@ -1,9 +1,12 @@
 """Calls of the emulator's own services from within it.
 
 botocore writes the request and checks it against the model of the service, the emulator's handler
-answers it, and no socket lies between: stacks are made on the event loop that would have to accept.
+answers it, and no socket lies between: stacks are made on the event loop that would have to accept it.
 """
 
+import asyncio
+import concurrent.futures
+import contextvars
 import functools
 import urllib.parse
 
@@ -42,26 +45,22 @@ def _client(service, region, account):
 
 
 def _answer(service, request, **_):
-    handler = app.SERVICE_HANDLERS[app.SERVICE_NAME_ALIASES.get(service, service)]
     address = urllib.parse.urlsplit(request.url)
     body = request.body or b""
     headers = {name.lower(): _text(value) for name, value in request.headers.items()}
-    answer = handler(
-        request.method,
-        address.path,
-        headers,
-        body.encode() if isinstance(body, str) else body,
-        urllib.parse.parse_qs(address.query),
-    )
-    try:
-        answer.send(None)
-    except StopIteration as done:
-        status, headers, content = done.value
-    else:
-        answer.close()
-        raise RuntimeError(f"{service} wanted to wait")
+    body = body.encode() if isinstance(body, str) else body
+    asked = (request.method, address.path, headers, body, urllib.parse.parse_qs(address.query))
+    status, headers, content = _ask(app.SERVICE_NAME_ALIASES.get(service, service), asked)
     content = content if isinstance(content, bytes) else content.encode()
     return botocore.awsrequest.AWSResponse(request.url, status, headers, _Body(content))
+
+
+def _ask(service, asked):
+    """Lets the handler wait as it likes, on a loop of its own: ours is held by whoever makes the stack."""
+    answer = app.SERVICE_HANDLERS[service](*asked)
+    here = contextvars.copy_context()
+    with concurrent.futures.ThreadPoolExecutor(1) as elsewhere:
+        return elsewhere.submit(here.run, asyncio.run, answer).result()
 
 
 def _text(value):

@@ -1,4 +1,4 @@
-"""Addresses, NAT gateways, flow logs and rules of security groups, which EC2 has and stacks lack."""
+"""Addresses, NAT gateways, flow logs and rules of security groups, which EC2 of ministack has and its stacks lack."""
 
 import uuid
 
@@ -7,6 +7,7 @@ from taskhub_emulator.inside import client, only, tagged
 
 
 def install():
+    stacks.complete("AWS::EC2::VPC", lambda identifier, properties, known: only(properties, "CidrBlock"))
     stacks.add("AWS::EC2::EIP", _allocate, _release)
     stacks.add("AWS::EC2::NatGateway", _make_gateway, _delete_gateway)
     stacks.add("AWS::EC2::FlowLog", _make_flow_log, _delete_flow_log)

@@ -10,7 +10,7 @@ from taskhub_emulator.inside import client, only
 
 
 def install():
-    former = stacks.former("AWS::SecretsManager::Secret")
+    former = stacks.handlers("AWS::SecretsManager::Secret")
 
     def create(logical, properties, stack):
         return _by_arn(former["create"](logical, properties, stack))

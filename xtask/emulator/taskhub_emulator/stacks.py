@@ -20,15 +20,39 @@ def add(kind, create, delete, update=None):
         _HANDLERS[kind]["update"] = update
 
 
-def former(kind):
-    """The handlers that ministack has for a type."""
+def handlers(kind):
+    """What ministack does for a type."""
     return _HANDLERS[kind]
 
 
 def replace(kind, create, update, delete=None):
     """Makes and changes a type in another way than ministack."""
-    handlers = {**_HANDLERS[kind], "create": create, "update": update}
+    made = {**_HANDLERS[kind], "create": create, "update": update}
     if delete:
-        handlers["delete"] = delete
-    handlers.pop("update_with_logical_id", None)
-    _HANDLERS[kind] = handlers
+        made["delete"] = delete
+    made.pop("update_with_logical_id", None)
+    _HANDLERS[kind] = made
+
+
+def complete(kind, addition):
+    """Adds what ministack leaves out of a type that it makes.
+
+    `addition(identifier, properties, attributes)` gives the attributes that are missing.
+    """
+    former = _HANDLERS[kind]
+
+    def create(logical, properties, stack):
+        return _with(former["create"](logical, properties, stack), properties)
+
+    def update(identifier, old, new, stack, logical=None):
+        if "update" not in former:
+            return create(logical or identifier, new, stack)
+        if former.get("update_with_logical_id"):
+            return _with(former["update"](identifier, old, new, stack, logical), new)
+        return _with(former["update"](identifier, old, new, stack), new)
+
+    def _with(made, properties):
+        identifier, attributes = made
+        return identifier, {**attributes, **addition(identifier, properties, attributes)}
+
+    _HANDLERS[kind] = {**former, "create": create, "update": update, "update_with_logical_id": True}
