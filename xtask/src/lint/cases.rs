@@ -52,7 +52,7 @@ pub(crate) fn run(lint: &Lint<'_>, json: bool) -> anyhow::Result<bool> {
 }
 
 /// The names of the files with rules, without their ending.
-fn policies(root: &Path) -> anyhow::Result<BTreeSet<String>> {
+pub(crate) fn policies(root: &Path) -> anyhow::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for file in fs::read_dir(root.join(guard::POLICIES))? {
         let file = file?.file_name().into_string().unwrap_or_default();

@@ -15,11 +15,11 @@ use std::{
 
 use anyhow::Context;
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use self::protected::{PROTECTED, SURVIVORS};
 use super::{
-    Lint,
+    Lint, cases,
     changes::Change,
     findings::Finding,
     guard::{self, Answer},
@@ -32,6 +32,8 @@ use crate::{process::Process, progress::Step, tools::Tool};
 struct Mutant {
     /// Of the template.
     template: usize,
+    /// The resource's type.
+    kind: &'static str,
     /// `AWS::ECS::Service Properties/DesiredCount`
     what: String,
     change: Change,
@@ -106,6 +108,7 @@ fn mutants(templates: &[Template]) -> anyhow::Result<(Vec<Mutant>, Vec<String>)>
                     for change in changes(&template.content, &at, wrong)? {
                         mutants.push(Mutant {
                             template: index,
+                            kind,
                             what: what.clone(),
                             content: change.apply(&template.content)?,
                             change,
@@ -179,32 +182,79 @@ fn changes(template: &Value, at: &str, wrong: &[&str]) -> anyhow::Result<Vec<Cha
     Ok(changes)
 }
 
+/// A file of rules asks only about some types, so only mutants of these are put before it, and only
+/// resources of these are left in them. That is exact, and many times as fast.
 fn survivors<'a>(
     lint: &Lint<'_>,
     templates: &[Template],
     mutants: &'a [Mutant],
 ) -> anyhow::Result<Vec<&'a Mutant>> {
-    let originals: Vec<Value> = templates
-        .iter()
-        .map(|template| template.content.clone())
-        .collect();
-    let contents: Vec<Value> = mutants
-        .iter()
-        .map(|mutant| mutant.content.clone())
-        .collect();
-    let rules = lint.checkout.root.join(guard::POLICIES);
-    let before = ask(lint, &rules, "originals", &originals)?;
-    let after = ask(lint, &rules, "mutants", &contents)?;
-    let known: Vec<BTreeSet<String>> = before.iter().map(Answer::failures).collect();
-    let agreed: BTreeSet<Finding> = invariants::check(templates).into_iter().collect();
-    let mut survivors = Vec::new();
-    for (mutant, answer) in mutants.iter().zip(after) {
-        let by_rule = !answer.failures().is_subset(&known[mutant.template]);
-        if !by_rule && !breaks_invariant(templates, mutant, &agreed) {
-            survivors.push(mutant);
+    let mut found: BTreeSet<usize> = BTreeSet::new();
+    for policy in Policy::all(&lint.checkout.root)? {
+        let concerned: Vec<usize> = (0..mutants.len())
+            .filter(|number| policy.mentions(mutants[*number].kind))
+            .collect();
+        let originals = templates.iter().map(|template| policy.part(&template.content));
+        let changed = concerned.iter().map(|number| policy.part(&mutants[*number].content));
+        let documents: Vec<Value> = originals.chain(changed).collect();
+        let answers = ask(lint, &policy.path, &policy.name, &documents)?;
+        let (before, after) = answers.split_at(templates.len());
+        let known: Vec<BTreeSet<String>> = before.iter().map(Answer::failures).collect();
+        for (number, answer) in concerned.into_iter().zip(after) {
+            if !answer.failures().is_subset(&known[mutants[number].template]) {
+                found.insert(number);
+            }
         }
     }
-    Ok(survivors)
+    let agreed: BTreeSet<Finding> = invariants::check(templates).into_iter().collect();
+    let survives = |(number, mutant): &(usize, &Mutant)| {
+        !found.contains(number) && !breaks_invariant(templates, mutant, &agreed)
+    };
+    let survivors = mutants.iter().enumerate().filter(survives);
+    Ok(survivors.map(|(_, mutant)| mutant).collect())
+}
+
+/// A file of rules, and the resource types that it speaks of.
+struct Policy {
+    name: String,
+    path: PathBuf,
+    kinds: BTreeSet<String>,
+}
+
+impl Policy {
+    fn all(root: &Path) -> anyhow::Result<Vec<Self>> {
+        let mut policies = Vec::new();
+        for name in cases::policies(root)? {
+            let path = root.join(guard::POLICIES).join(format!("{name}.guard"));
+            let text = fs::read_to_string(&path)?;
+            let kinds = text
+                .split('\'')
+                .filter(|word| word.starts_with("AWS::") && !word.contains(char::is_whitespace));
+            policies.push(Self {
+                kinds: kinds.map(str::to_owned).collect(),
+                name,
+                path,
+            });
+        }
+        Ok(policies)
+    }
+
+    fn mentions(&self, kind: &str) -> bool {
+        self.kinds.contains(kind)
+    }
+
+    /// A template without the resources that no rule here looks at.
+    fn part(&self, template: &Value) -> Value {
+        let resources = template["Resources"].as_object().into_iter().flatten();
+        let part: Map<String, Value> = resources
+            .filter(|(_, resource)| {
+                let kind = resource["Type"].as_str();
+                kind.is_some_and(|kind| self.mentions(kind))
+            })
+            .map(|(id, resource)| (id.clone(), resource.clone()))
+            .collect();
+        json!({"Resources": part})
+    }
 }
 
 fn breaks_invariant(templates: &[Template], mutant: &Mutant, agreed: &BTreeSet<Finding>) -> bool {

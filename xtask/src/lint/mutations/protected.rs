@@ -83,7 +83,7 @@ pub(super) const PROTECTED: &[Protected] = &[
             ),
             ("Properties/ContainerDefinitions/*/Memory", &[""]),
             (
-                "Properties/ContainerDefinitions/*/PortMappings/*/ContainerPort",
+                "Properties/ContainerDefinitions/*/PortMappings/[Name=http]/ContainerPort",
                 &["8080"],
             ),
             ("Properties/ContainerDefinitions/*/Privileged", &["true"]),
@@ -185,7 +185,6 @@ pub(super) const PROTECTED: &[Protected] = &[
         &[
             ("DeletionPolicy", &["\"Delete\"", ""]),
             ("UpdateReplacePolicy", &["\"Delete\"", ""]),
-            ("Properties/AllowMajorVersionUpgrade", &["true"]),
             ("Properties/AutoMinorVersionUpgrade", &["false"]),
             ("Properties/BackupRetentionPeriod", &["0", "1"]),
             ("Properties/CopyTagsToSnapshot", &["false"]),
