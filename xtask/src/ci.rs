@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use crate::{
     cargo,
     checkout::Checkout,
-    process,
+    lint, process,
     progress::{self, Step},
     queries, render,
     signals::Signals,
@@ -16,7 +16,7 @@ use crate::{
 
 /// Check everything that a change must fulfil, then run the tests
 ///
-/// Formatting, generated files, clippy, licences and bans, doc tests, tests; stops at the first that
+/// Formatting, generated files, clippy, templates, licences and bans, doc tests, tests; stops at the first that
 /// fails. `.ci/run` calls this after installing what a bare machine lacks.
 ///
 /// Example: CI=true .ci/run
@@ -40,6 +40,10 @@ pub(crate) fn run(_: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> 
         anyhow::ensure!(is_up_to_date(&checkout, signals)?, "{name} is stale");
     }
     check("clippy", clippy(&checkout), signals)?;
+    anyhow::ensure!(
+        lint::is_clean(&checkout, signals)?,
+        "the rendered templates do not pass: `cargo xtask lint`"
+    );
     // Also what only other systems need: cargo-deny looks at all of it, without the network.
     check(
         "dependencies fetched",

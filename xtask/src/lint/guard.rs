@@ -41,6 +41,14 @@ pub(crate) struct Answer {
     pub(crate) compliant: BTreeSet<String>,
 }
 
+/// A check that failed. It compares equal as long as nothing about it changes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Failure {
+    check: String,
+    /// Where it looked; empty for a rule as a whole.
+    pub(crate) path: String,
+}
+
 /// A rule that a template breaks.
 pub(crate) struct Broken<'a> {
     pub(crate) rule: &'a str,
@@ -56,12 +64,15 @@ pub(crate) fn parse(output: &[u8]) -> anyhow::Result<Vec<Answer>> {
 }
 
 impl Answer {
-    /// Each check that failed, as a text that stays the same while nothing about it changes.
-    pub(crate) fn failures(&self) -> BTreeSet<String> {
+    /// Each check that failed, and the paths at which it looked.
+    pub(crate) fn failures(&self) -> BTreeSet<Failure> {
         let mut found = BTreeSet::new();
         for entry in &self.not_compliant {
             let rule = entry["Rule"]["name"].as_str().unwrap_or_default();
-            found.insert(rule.to_owned());
+            found.insert(Failure {
+                check: rule.to_owned(),
+                path: String::new(),
+            });
             collect_failures(rule, entry, &mut found);
         }
         found
@@ -88,15 +99,16 @@ fn resource(path: &str) -> Option<String> {
 }
 
 /// Where it looked, and what it wanted to see there. Not with the value's line and column, which move.
-fn collect_failures(rule: &str, value: &Value, found: &mut BTreeSet<String>) {
+fn collect_failures(rule: &str, value: &Value, found: &mut BTreeSet<Failure>) {
     match value {
         Value::Object(object) => {
             if let Some(context) = object.get("context").and_then(Value::as_str) {
-                let mut resources = BTreeSet::new();
-                collect_paths(value, &mut resources);
-                for path in resources {
-                    found.insert(format!("{rule} {context} {path}"));
-                }
+                let mut paths = BTreeSet::new();
+                collect_paths(value, &mut paths);
+                found.extend(paths.into_iter().map(|path| Failure {
+                    check: format!("{rule} {context}"),
+                    path,
+                }));
             }
             for inner in object.values() {
                 collect_failures(rule, inner, found);

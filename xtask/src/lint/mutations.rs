@@ -6,7 +6,7 @@
 mod protected;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -22,7 +22,7 @@ use super::{
     Lint, cases,
     changes::Change,
     findings::Finding,
-    guard::{self, Answer},
+    guard::{self, Answer, Failure},
     invariants,
     templates::{self, Template},
 };
@@ -37,7 +37,6 @@ struct Mutant {
     /// `AWS::ECS::Service Properties/DesiredCount`
     what: String,
     change: Change,
-    content: Value,
 }
 
 /// Tells whether every mutant was found.
@@ -94,6 +93,36 @@ pub(crate) fn run(lint: &Lint<'_>, json: bool) -> anyhow::Result<bool> {
     Ok(problems.is_empty())
 }
 
+impl Mutant {
+    /// Whether a check failed at this very place, of which there may be several in a resource.
+    fn is_named_by(&self, failure: &Failure) -> bool {
+        let rest = failure.path.strip_prefix(&self.change.at);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// Mutants of the same template and in the same way, or each by itself.
+fn grouped<'a>(mutants: &[&'a Mutant], together: bool) -> Vec<Vec<&'a Mutant>> {
+    let mut groups: BTreeMap<(usize, &str, String), Vec<&Mutant>> = BTreeMap::new();
+    for (number, mutant) in mutants.iter().enumerate() {
+        let alone = if together { 0 } else { number };
+        let way = format!("{alone} {:?}", mutant.change.is);
+        let group = groups.entry((mutant.template, &mutant.what, way));
+        group.or_default().push(mutant);
+    }
+    groups.into_values().collect()
+}
+
+/// The template of these mutants, with all of their changes: the last first, for what goes moves what
+/// comes after it.
+fn mutated(templates: &[Template], mutants: &[&Mutant]) -> anyhow::Result<Value> {
+    let mut content = templates[mutants[0].template].content.clone();
+    for mutant in mutants.iter().rev() {
+        content = mutant.change.apply(&content)?;
+    }
+    Ok(content)
+}
+
 /// Every protected value wrong in every way, and what of the list stands nowhere.
 fn mutants(templates: &[Template]) -> anyhow::Result<(Vec<Mutant>, Vec<String>)> {
     let mut mutants = Vec::new();
@@ -110,7 +139,6 @@ fn mutants(templates: &[Template]) -> anyhow::Result<(Vec<Mutant>, Vec<String>)>
                             template: index,
                             kind,
                             what: what.clone(),
-                            content: change.apply(&template.content)?,
                             change,
                         });
                     }
@@ -182,36 +210,27 @@ fn changes(template: &Value, at: &str, wrong: &[&str]) -> anyhow::Result<Vec<Cha
     Ok(changes)
 }
 
-/// A file of rules asks only about some types, so only mutants of these are put before it, and only
-/// resources of these are left in them. That is exact, and many times as fast.
+/// First all mutants of a kind in one document each, since most failures name the place; then, one by
+/// one, those that no failure named.
 fn survivors<'a>(
     lint: &Lint<'_>,
     templates: &[Template],
     mutants: &'a [Mutant],
 ) -> anyhow::Result<Vec<&'a Mutant>> {
-    let mut found: BTreeSet<usize> = BTreeSet::new();
-    for policy in Policy::all(&lint.checkout.root)? {
-        let concerned: Vec<usize> = (0..mutants.len())
-            .filter(|number| policy.mentions(mutants[*number].kind))
-            .collect();
-        let originals = templates.iter().map(|template| policy.part(&template.content));
-        let changed = concerned.iter().map(|number| policy.part(&mutants[*number].content));
-        let documents: Vec<Value> = originals.chain(changed).collect();
-        let answers = ask(lint, &policy.path, &policy.name, &documents)?;
-        let (before, after) = answers.split_at(templates.len());
-        let known: Vec<BTreeSet<String>> = before.iter().map(Answer::failures).collect();
-        for (number, answer) in concerned.into_iter().zip(after) {
-            if !answer.failures().is_subset(&known[mutants[number].template]) {
-                found.insert(number);
-            }
+    let mut left: Vec<&Mutant> = mutants.iter().collect();
+    for (round, together) in [("together", true), ("alone", false)] {
+        for policy in Policy::all(&lint.checkout.root)? {
+            left = policy.unnoticed(lint, templates, left, round, together)?;
         }
     }
     let agreed: BTreeSet<Finding> = invariants::check(templates).into_iter().collect();
-    let survives = |(number, mutant): &(usize, &Mutant)| {
-        !found.contains(number) && !breaks_invariant(templates, mutant, &agreed)
-    };
-    let survivors = mutants.iter().enumerate().filter(survives);
-    Ok(survivors.map(|(_, mutant)| mutant).collect())
+    let mut survivors = Vec::new();
+    for mutant in left {
+        if !breaks_invariant(templates, mutant, &agreed)? {
+            survivors.push(mutant);
+        }
+    }
+    Ok(survivors)
 }
 
 /// A file of rules, and the resource types that it speaks of.
@@ -243,6 +262,48 @@ impl Policy {
         self.kinds.contains(kind)
     }
 
+    /// A file of rules asks only about some types: only mutants of these are put before it, and only
+    /// resources of these are left in them. That is exact, and many times as fast.
+    fn unnoticed<'a>(
+        &self,
+        lint: &Lint<'_>,
+        templates: &[Template],
+        mutants: Vec<&'a Mutant>,
+        round: &str,
+        together: bool,
+    ) -> anyhow::Result<Vec<&'a Mutant>> {
+        let (concerned, mut left): (Vec<&Mutant>, Vec<&Mutant>) = mutants
+            .into_iter()
+            .partition(|mutant| self.mentions(mutant.kind));
+        let groups = grouped(&concerned, together);
+        let mut documents: Vec<Value> = templates
+            .iter()
+            .map(|template| self.part(&template.content))
+            .collect();
+        for group in &groups {
+            documents.push(self.part(&mutated(templates, group)?));
+        }
+        let answers = ask(
+            lint,
+            &self.path,
+            &format!("{}-{round}", self.name),
+            &documents,
+        )?;
+        let (before, after) = answers.split_at(templates.len());
+        let known: Vec<BTreeSet<Failure>> = before.iter().map(Answer::failures).collect();
+        for (group, answer) in groups.into_iter().zip(after) {
+            let failures = answer.failures();
+            let new: Vec<&Failure> = failures.difference(&known[group[0].template]).collect();
+            let alone = group.len() == 1;
+            let noticed = |mutant: &&Mutant| {
+                new.iter()
+                    .any(|failure| alone || mutant.is_named_by(failure))
+            };
+            left.extend(group.into_iter().filter(|mutant| !noticed(mutant)));
+        }
+        Ok(left)
+    }
+
     /// A template without the resources that no rule here looks at.
     fn part(&self, template: &Value) -> Value {
         let resources = template["Resources"].as_object().into_iter().flatten();
@@ -257,23 +318,15 @@ impl Policy {
     }
 }
 
-fn breaks_invariant(templates: &[Template], mutant: &Mutant, agreed: &BTreeSet<Finding>) -> bool {
-    let changed: Vec<Template> = templates
-        .iter()
-        .enumerate()
-        .map(|(index, template)| Template {
-            name: template.name.clone(),
-            path: template.path.clone(),
-            content: if index == mutant.template {
-                mutant.content.clone()
-            } else {
-                template.content.clone()
-            },
-        })
-        .collect();
-    invariants::check(&changed)
-        .iter()
-        .any(|finding| !agreed.contains(finding))
+fn breaks_invariant(
+    templates: &[Template],
+    mutant: &Mutant,
+    agreed: &BTreeSet<Finding>,
+) -> anyhow::Result<bool> {
+    let mut changed: Vec<Template> = templates.to_vec();
+    changed[mutant.template].content = mutated(templates, &[mutant])?;
+    let findings = invariants::check(&changed);
+    Ok(findings.iter().any(|finding| !agreed.contains(finding)))
 }
 
 /// Asks our rules about documents, which are divided between two processes, and gives the answers in order.

@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 /// One stack's template as it stands in `infra/rendered`.
+#[derive(Clone)]
 pub(crate) struct Template {
     /// `bootstrap`, `production/data`.
     pub(crate) name: String,
