@@ -17,8 +17,20 @@ _NAMESPACE = "http://rds.amazonaws.com/doc/2014-10-31/"
 
 def install():
     stacks.complete("AWS::RDS::DBInstance", _complete)
+    rds._instance_xml = _telling_exports(rds._instance_xml)
     stacks.add("AWS::RDS::EventSubscription", _subscribe, _unsubscribe, _resubscribe)
     _serve(rds)
+
+
+def _telling_exports(tell):
+    """ministack always says that no log is exported."""
+
+    def complete(instance):
+        members = "".join(f"<member>{escape(log)}</member>" for log in instance.get("EnabledCloudwatchLogsExports", []))
+        exports = f"<EnabledCloudwatchLogsExports>{members}</EnabledCloudwatchLogsExports>"
+        return tell(instance).replace("<EnabledCloudwatchLogsExports/>", exports)
+
+    return complete
 
 
 def _complete(identifier, properties, attributes):
@@ -80,13 +92,10 @@ def _word(asked, name):
     return value[0] if isinstance(value, list) else value
 
 
-def _words(asked, name):
+def _words(asked, name, member):
     found = []
-    for member in (f"{name}.member", name, f"{name}.{name[:-1]}", f"{name}.EventCategory", f"{name}.SourceId"):
-        number = 1
-        while _word(asked, f"{member}.{number}"):
-            found.append(_word(asked, f"{member}.{number}"))
-            number += 1
+    while _word(asked, f"{name}.{member}.{len(found) + 1}"):
+        found.append(_word(asked, f"{name}.{member}.{len(found) + 1}"))
     return found
 
 
@@ -98,8 +107,8 @@ def _create(asked):
         "SnsTopicArn": _word(asked, "SnsTopicArn"),
         "Status": "active",
         "SourceType": _word(asked, "SourceType"),
-        "EventCategoriesList": [("EventCategory", word) for word in _words(asked, "EventCategories")],
-        "SourceIdsList": [("SourceId", word) for word in _words(asked, "SourceIds")],
+        "EventCategoriesList": [("EventCategory", word) for word in _words(asked, "EventCategories", "EventCategory")],
+        "SourceIdsList": [("SourceId", word) for word in _words(asked, "SourceIds", "SourceId")],
         "Enabled": _word(asked, "Enabled") or "true",
         "EventSubscriptionArn": f"arn:aws:rds:{get_region()}:{get_account_id()}:es:{name}",
     }

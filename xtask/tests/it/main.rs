@@ -1,7 +1,11 @@
 //! The workspace's rules, and `xtask` as a process.
 
+mod emulator;
 mod launcher;
+mod lint_verb;
+mod page;
 mod render_verb;
+mod stacks;
 mod support;
 mod test_verb;
 mod workspace;
