@@ -6,6 +6,7 @@ mod findings;
 mod guard;
 mod invariants;
 mod mutations;
+mod policies;
 mod templates;
 mod validators;
 mod waivers;

@@ -3,18 +3,13 @@
 //! Beside each `infra/policy/NAME.guard` stands `NAME.cases.json`: one template that passes every rule of
 //! the file, and for each rule changes of it, each of which that rule must find.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    io::Write,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io::Write};
 
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Lint, changes::Change, guard, mutations};
+use super::{Lint, changes::Change, guard, policies};
 use crate::progress::Step;
 
 #[derive(Deserialize)]
@@ -30,7 +25,7 @@ pub(crate) fn run(lint: &Lint<'_>, json: bool) -> anyhow::Result<bool> {
     let step = Step::start();
     let mut problems = Vec::new();
     let (mut rules, mut cases) = (0, 0);
-    for name in policies(&lint.checkout.root)? {
+    for name in policies::names(&lint.checkout.root)? {
         let tried = try_policy(lint, &name).with_context(|| name.clone())?;
         rules += tried.rules;
         cases += tried.cases;
@@ -51,16 +46,6 @@ pub(crate) fn run(lint: &Lint<'_>, json: bool) -> anyhow::Result<bool> {
     Ok(problems.is_empty())
 }
 
-/// The names of the files with rules, without their ending.
-pub(crate) fn policies(root: &Path) -> anyhow::Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
-    for file in fs::read_dir(root.join(guard::POLICIES))? {
-        let file = file?.file_name().into_string().unwrap_or_default();
-        names.extend(file.strip_suffix(".guard").map(str::to_owned));
-    }
-    Ok(names)
-}
-
 struct Tried {
     rules: usize,
     cases: usize,
@@ -74,7 +59,7 @@ fn try_policy(lint: &Lint<'_>, name: &str) -> anyhow::Result<Tried> {
             .join(guard::POLICIES)
             .join(format!("{name}.{ending}"))
     };
-    let rules = rules(&fs::read_to_string(path("guard"))?);
+    let rules = policies::rules(&fs::read_to_string(path("guard"))?);
     let cases: Cases = serde_json::from_slice(&fs::read(path("cases.json"))?)?;
     let failing: Vec<(&String, &Change)> = cases
         .fails
@@ -86,7 +71,7 @@ fn try_policy(lint: &Lint<'_>, name: &str) -> anyhow::Result<Tried> {
         let changed = change.apply(&cases.passes);
         documents.push(changed.with_context(|| (*rule).clone())?);
     }
-    let answers = mutations::ask(lint, &path("guard"), name, &documents)?;
+    let answers = policies::ask(lint, &path("guard"), name, &documents)?;
 
     let mut problems = Vec::new();
     for rule in &rules {
@@ -107,13 +92,4 @@ fn try_policy(lint: &Lint<'_>, name: &str) -> anyhow::Result<Tried> {
         cases: documents.len(),
         problems,
     })
-}
-
-/// The names of the rules in a file of rules.
-pub(crate) fn rules(text: &str) -> BTreeSet<String> {
-    text.lines()
-        .filter_map(|line| line.strip_prefix("rule "))
-        .filter_map(|rest| rest.split_whitespace().next())
-        .map(str::to_owned)
-        .collect()
 }

@@ -7,26 +7,23 @@ mod protected;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
     io::Write,
-    path::{Path, PathBuf},
-    process::Stdio,
 };
 
 use anyhow::Context;
-use nix::sys::signal::Signal;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use self::protected::{PROTECTED, SURVIVORS};
 use super::{
-    Lint, cases,
+    Lint,
     changes::Change,
     findings::Finding,
-    guard::{self, Answer, Failure},
+    guard::{Answer, Failure},
     invariants,
+    policies::{Policy, ask},
     templates::{self, Template},
 };
-use crate::{process::Process, progress::Step, tools::Tool};
+use crate::progress::Step;
 
 /// A template with one wrong value.
 struct Mutant {
@@ -220,7 +217,7 @@ fn survivors<'a>(
     let mut left: Vec<&Mutant> = mutants.iter().collect();
     for (round, together) in [("together", true), ("alone", false)] {
         for policy in Policy::all(&lint.checkout.root)? {
-            left = policy.unnoticed(lint, templates, left, round, together)?;
+            left = unnoticed(&policy, lint, templates, left, round, together)?;
         }
     }
     let agreed: BTreeSet<Finding> = invariants::check(templates).into_iter().collect();
@@ -233,89 +230,46 @@ fn survivors<'a>(
     Ok(survivors)
 }
 
-/// A file of rules, and the resource types that it speaks of.
-struct Policy {
-    name: String,
-    path: PathBuf,
-    kinds: BTreeSet<String>,
-}
-
-impl Policy {
-    fn all(root: &Path) -> anyhow::Result<Vec<Self>> {
-        let mut policies = Vec::new();
-        for name in cases::policies(root)? {
-            let path = root.join(guard::POLICIES).join(format!("{name}.guard"));
-            let text = fs::read_to_string(&path)?;
-            let kinds = text
-                .split('\'')
-                .filter(|word| word.starts_with("AWS::") && !word.contains(char::is_whitespace));
-            policies.push(Self {
-                kinds: kinds.map(str::to_owned).collect(),
-                name,
-                path,
-            });
-        }
-        Ok(policies)
+/// A file of rules asks only about some types: only mutants of these are put before it, and only
+/// resources of these are left in them. That is exact, and many times as fast.
+fn unnoticed<'a>(
+    policy: &Policy,
+    lint: &Lint<'_>,
+    templates: &[Template],
+    mutants: Vec<&'a Mutant>,
+    round: &str,
+    together: bool,
+) -> anyhow::Result<Vec<&'a Mutant>> {
+    let (concerned, mut left): (Vec<&Mutant>, Vec<&Mutant>) = mutants
+        .into_iter()
+        .partition(|mutant| policy.mentions(mutant.kind));
+    let groups = grouped(&concerned, together);
+    let mut documents: Vec<Value> = templates
+        .iter()
+        .map(|template| policy.part(&template.content))
+        .collect();
+    for group in &groups {
+        documents.push(policy.part(&mutated(templates, group)?));
     }
-
-    fn mentions(&self, kind: &str) -> bool {
-        self.kinds.contains(kind)
+    let answers = ask(
+        lint,
+        &policy.path,
+        &format!("{}-{round}", policy.name),
+        &documents,
+    )?;
+    let (before, after) = answers.split_at(templates.len());
+    let known: Vec<BTreeSet<Failure>> = before.iter().map(Answer::failures).collect();
+    for (group, answer) in groups.into_iter().zip(after) {
+        let failures = answer.failures();
+        let new: Vec<&Failure> = failures.difference(&known[group[0].template]).collect();
+        let alone = group.len() == 1;
+        let noticed = |mutant: &&Mutant| {
+            new.iter()
+                .any(|failure| alone || mutant.is_named_by(failure))
+        };
+        left.extend(group.into_iter().filter(|mutant| !noticed(mutant)));
     }
-
-    /// A file of rules asks only about some types: only mutants of these are put before it, and only
-    /// resources of these are left in them. That is exact, and many times as fast.
-    fn unnoticed<'a>(
-        &self,
-        lint: &Lint<'_>,
-        templates: &[Template],
-        mutants: Vec<&'a Mutant>,
-        round: &str,
-        together: bool,
-    ) -> anyhow::Result<Vec<&'a Mutant>> {
-        let (concerned, mut left): (Vec<&Mutant>, Vec<&Mutant>) = mutants
-            .into_iter()
-            .partition(|mutant| self.mentions(mutant.kind));
-        let groups = grouped(&concerned, together);
-        let mut documents: Vec<Value> = templates
-            .iter()
-            .map(|template| self.part(&template.content))
-            .collect();
-        for group in &groups {
-            documents.push(self.part(&mutated(templates, group)?));
-        }
-        let answers = ask(
-            lint,
-            &self.path,
-            &format!("{}-{round}", self.name),
-            &documents,
-        )?;
-        let (before, after) = answers.split_at(templates.len());
-        let known: Vec<BTreeSet<Failure>> = before.iter().map(Answer::failures).collect();
-        for (group, answer) in groups.into_iter().zip(after) {
-            let failures = answer.failures();
-            let new: Vec<&Failure> = failures.difference(&known[group[0].template]).collect();
-            let alone = group.len() == 1;
-            let noticed = |mutant: &&Mutant| {
-                new.iter()
-                    .any(|failure| alone || mutant.is_named_by(failure))
-            };
-            left.extend(group.into_iter().filter(|mutant| !noticed(mutant)));
-        }
-        Ok(left)
-    }
-
-    /// A template without the resources that no rule here looks at.
-    fn part(&self, template: &Value) -> Value {
-        let resources = template["Resources"].as_object().into_iter().flatten();
-        let part: Map<String, Value> = resources
-            .filter(|(_, resource)| {
-                let kind = resource["Type"].as_str();
-                kind.is_some_and(|kind| self.mentions(kind))
-            })
-            .map(|(id, resource)| (id.clone(), resource.clone()))
-            .collect();
-        json!({"Resources": part})
-    }
+    Ok(left)
 }
 
 fn breaks_invariant(
@@ -327,52 +281,6 @@ fn breaks_invariant(
     changed[mutant.template].content = mutated(templates, &[mutant])?;
     let findings = invariants::check(&changed);
     Ok(findings.iter().any(|finding| !agreed.contains(finding)))
-}
-
-/// Asks our rules about documents, which are divided between two processes, and gives the answers in order.
-pub(crate) fn ask(
-    lint: &Lint<'_>,
-    rules: &Path,
-    name: &str,
-    documents: &[Value],
-) -> anyhow::Result<Vec<Answer>> {
-    let installed = Tool::CfnGuard.install(lint.checkout, lint.signals)?;
-    let half = documents.len().div_ceil(2).max(1);
-    let mut running = Vec::new();
-    for (number, part) in documents.chunks(half).enumerate() {
-        let folder = write(&lint.folder.path.join(format!("{name}-{number}")), part)?;
-        let output = folder.with_extension("json");
-        let mut command = guard::command(&installed, rules, std::slice::from_ref(&folder));
-        command
-            .stdin(Stdio::null())
-            .stdout(File::create(&output)?)
-            .stderr(File::create(folder.with_extension("err"))?);
-        running.push((
-            Process::spawn("cfn-guard", command, Signal::SIGTERM)?,
-            output,
-        ));
-    }
-    let mut answers = Vec::new();
-    for (process, output) in running {
-        process.finish(lint.signals)?;
-        let mut part = guard::parse(&fs::read(&output)?).with_context(|| {
-            fs::read_to_string(output.with_extension("err")).unwrap_or_default()
-        })?;
-        part.sort_by(|a, b| a.name.cmp(&b.name));
-        answers.extend(part);
-    }
-    anyhow::ensure!(answers.len() == documents.len(), "cfn-guard left some out");
-    Ok(answers)
-}
-
-/// One file each, named so that their order is that of the documents.
-fn write(folder: &Path, documents: &[Value]) -> anyhow::Result<PathBuf> {
-    fs::create_dir(folder)?;
-    for (number, document) in documents.iter().enumerate() {
-        let text = serde_json::to_vec(document)?;
-        fs::write(folder.join(format!("{number:06}.json")), text)?;
-    }
-    Ok(folder.to_owned())
 }
 
 #[cfg(test)]
