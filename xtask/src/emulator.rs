@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
     port: Option<u16>,
 }
 
-const REGION: &str = "eu-west-1";
+/// That of `infra/environments`, though stacks are at home in any.
+const REGION: &str = "eu-central-1";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {

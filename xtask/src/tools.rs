@@ -94,8 +94,9 @@ impl Tool {
             return Ok(installed);
         }
         let tools = checkout.target.join("tools");
-        fs::create_dir_all(&tools)?;
-        let lock = File::create(tools.join(format!("{}.lock", self.name())))?;
+        let lock = fs::create_dir_all(&tools)
+            .and_then(|()| File::create(tools.join(format!("{}.lock", self.name()))))
+            .with_context(|| format!("{} cannot be written to", tools.display()))?;
         lock.lock()?;
         if !installed.folder.is_dir() {
             let name = self.name();

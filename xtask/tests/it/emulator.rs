@@ -12,9 +12,6 @@ use serde_json::Value;
 
 use crate::support::XTASK;
 
-/// Where every environment of `infra/environments` lies.
-pub(crate) const REGION: &str = "eu-central-1";
-
 /// The AWS command line in one process for all commands: starting it takes longer than most of them.
 const MANY: &str = "
 import contextlib, io, json, sys
@@ -65,9 +62,6 @@ impl Emulator {
                 break;
             }
             variables.insert(name.to_owned(), value.to_owned());
-        }
-        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-            variables.insert(name.to_owned(), REGION.to_owned());
         }
         let aws = RefCell::new(CommandLine::start(&variables));
         Self {

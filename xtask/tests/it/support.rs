@@ -70,8 +70,12 @@ impl Checkout {
 
     /// `xtask render` with these arguments.
     pub(crate) fn render(&self, arguments: &[&str]) -> Output {
+        self.run(&[&["render"], arguments].concat())
+    }
+
+    /// `xtask` with these arguments.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         Command::new(XTASK)
-            .arg("render")
             .args(arguments)
             .env("CARGO", self.cargo())
             .stdin(Stdio::null())

@@ -359,6 +359,13 @@ pub(super) const PROTECTED: &[Protected] = &[
         &[("Properties/MapPublicIpOnLaunch", &["true", ""])],
     ),
     (
+        "AWS::EC2::VPCEndpoint",
+        &[(
+            "Properties/ServiceName/Fn::Sub",
+            &["\"com.amazonaws.elsewhere\""],
+        )],
+    ),
+    (
         "AWS::EC2::FlowLog",
         &[("Properties/TrafficType", &["\"ACCEPT\""])],
     ),
