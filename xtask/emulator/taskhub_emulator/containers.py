@@ -102,9 +102,4 @@ def _run(asked):
 
 
 def _spelled(properties):
-    wanted = camel(properties, _FREE)
-    for definition in wanted.get("containerDefinitions", []):
-        # A true name of ECS, unlike all others.
-        if "LinuxParameters" in definition:
-            definition["linuxParameters"] = definition.pop("LinuxParameters")
-    return wanted
+    return camel(properties, _FREE)

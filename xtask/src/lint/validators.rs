@@ -16,7 +16,11 @@ use super::{
     guard, invariants,
     templates::{self, Template},
 };
-use crate::{process::Process, tools::Tool};
+use crate::{
+    environments::{Environment, Name},
+    process::Process,
+    tools::Tool,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -63,7 +67,12 @@ impl Validator {
             Self::CfnLint => {
                 let mut command = install(Tool::CfnLint)?.script("cfn-lint");
                 // `I` as well: among them are policies of deletion.
-                command.args(["--format=json", "--include-checks=I", "--"]);
+                command.args(["--format=json", "--include-checks=I", "--regions"]);
+                // What there is, such as classes of instances, differs from one to another.
+                for name in Name::ALL {
+                    command.arg(&Environment::load(&lint.checkout.root, name)?.region);
+                }
+                command.arg("--");
                 command.args(paths);
                 Some(command)
             }
