@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use taskhub::{
     jobs::{
         Rules,
-        leases::{self, Claim, Lease, Past},
+        leases::{self, Claim, Lease, Left, Past},
         waiting,
     },
     queue::{
@@ -42,6 +42,15 @@ struct Consumer {
     last_ticket: Instant,
     /// Whether suspects were left behind, which wait for each other.
     suspects: bool,
+}
+
+/// What came of a claim.
+#[derive(Debug, Default)]
+struct Claimed {
+    /// How many jobs were started.
+    count: usize,
+    /// Those that may not be asked for again at once.
+    stuck: Vec<i64>,
 }
 
 impl Consumer {
@@ -121,8 +130,8 @@ impl Consumer {
         if !tickets.is_empty() {
             self.last_ticket = Instant::now();
             let ids: Vec<i64> = tickets.iter().map(|ticket| ticket.job_id).collect();
-            self.claim(&ids, Source::Redis).await?;
-            self.taker.settle(&tickets).await;
+            let claimed = self.claim(&ids, Source::Redis).await?;
+            self.taker.settle(&tickets, &claimed.stuck).await;
         }
         Ok(())
     }
@@ -137,54 +146,59 @@ impl Consumer {
             self.suspects = false;
             return Ok(false);
         }
-        self.claim(&due.ids, Source::Postgres).await
+        let claimed = self.claim(&due.ids, Source::Postgres).await?;
+        Ok(claimed.count > 0)
     }
 
-    /// Claims what it can of `ids`, starts it, and tells whether there was any.
-    async fn claim(&mut self, ids: &[i64], source: Source) -> anyhow::Result<bool> {
+    /// Claims what it can of `ids` and starts it.
+    async fn claim(&mut self, ids: &[i64], source: Source) -> anyhow::Result<Claimed> {
         self.suspects = false;
         let mut slots = self.slots(ids.len()).await;
+        let mut claimed = Claimed::default();
         if self.worker.stop.is_cancelled() {
-            return Ok(false);
+            return Ok(claimed);
         }
-        let mut claimed = self
+        claimed.count = self
             .start(ids, None, Past::Clean, &mut slots, source)
             .await?;
-        if claimed == ids.len() {
-            return Ok(true);
+        if claimed.count == ids.len() {
+            return Ok(claimed);
         }
         let left = leases::left(&self.worker.options.control, ids);
         let left = within(STATEMENT_LIMIT, left).await?;
+        claimed.stuck = stuck(&left);
         // Each limited kind is asked for by itself.
-        let mut limited: Vec<&'static Rules> = left.iter().map(|left| left.rules).collect();
+        let mut limited: Vec<&'static Rules> = left.iter().filter_map(|left| left.rules).collect();
         limited.retain(|rules| rules.concurrency.is_some());
         limited.dedup_by_key(|rules| rules.kind);
         for kind in limited {
             if slots.num_permits() > 0 {
                 let kind = Some(kind);
-                claimed += self
+                claimed.count += self
                     .start(ids, kind, Past::Clean, &mut slots, source)
                     .await?;
             }
         }
         drop(slots);
-        let mut suspects = left.iter().filter(|left| left.past == Past::Suspect);
-        let Some(suspect) = suspects.next() else {
-            return Ok(claimed > 0);
+        let mut suspects = left
+            .iter()
+            .filter(|left| left.past == Past::Suspect)
+            .filter_map(|left| Some((left.id, left.rules?)));
+        let Some((suspect, rules)) = suspects.next() else {
+            return Ok(claimed);
         };
         self.suspects = suspects.next().is_some();
         // What may kill its worker runs alone, so that it can take no other job with it.
         let all = number(self.worker.options.concurrency);
         let idle = self.worker.slots.clone().acquire_many_owned(all);
         let Some(slots) = self.worker.stop.run_until_cancelled(idle).await else {
-            return Ok(claimed > 0);
+            return Ok(claimed);
         };
         let mut slots = slots.expect("nobody closes the semaphore");
-        let kind = Some(suspect.rules);
-        claimed += self
-            .start(&[suspect.id], kind, Past::Suspect, &mut slots, source)
+        claimed.count += self
+            .start(&[suspect], Some(rules), Past::Suspect, &mut slots, source)
             .await?;
-        Ok(claimed > 0)
+        Ok(claimed)
     }
 
     /// A clean job gets one slot, a suspect all of them.
@@ -240,6 +254,13 @@ impl Consumer {
             attempt::spawn(&self.worker, lease, split(slots, 1));
         }
     }
+}
+
+/// What only a newer program knows, and what is limited and perhaps at its limit: asked for again at
+/// once, they would keep everybody busy with nothing.
+fn stuck(left: &[Left]) -> Vec<i64> {
+    let is_stuck = |left: &&Left| left.rules.is_none_or(|rules| rules.concurrency.is_some());
+    left.iter().filter(is_stuck).map(|left| left.id).collect()
 }
 
 fn split(slots: &mut OwnedSemaphorePermit, count: usize) -> OwnedSemaphorePermit {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Job, Rules};
 use crate::Result;
 
-pub use claims::{Claim, claim, left};
+pub use claims::{Claim, Left, claim, left};
 pub use ends::{
     Completed, LeaseLost, Setback, cancelled, complete, complete_all, complete_with, fail,
     hand_back, rescue,

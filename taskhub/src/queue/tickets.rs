@@ -136,20 +136,25 @@ impl Taker {
         }
     }
 
-    /// Removes tickets whose jobs were claimed or found gone. What fails here is forgotten in time.
-    pub async fn settle(&mut self, tickets: &[Ticket]) {
+    /// Removes tickets whose jobs were claimed or found gone. Those of `stuck` jobs, which nobody here can
+    /// take for now, still count as out, so that they do not come back at once. What fails here is
+    /// forgotten in time.
+    pub async fn settle(&mut self, tickets: &[Ticket], stuck: &[i64]) {
         let Some(connection) = self.link.connection().await else {
             return;
         };
         let entries: Vec<&str> = tickets.iter().map(|ticket| ticket.entry.as_str()).collect();
-        let ids: Vec<i64> = tickets.iter().map(|ticket| ticket.job_id).collect();
         let mut settle = redis::pipe();
         settle
             .cmd("XDEL")
             .arg(&self.keys.tickets)
             .arg(entries)
             .ignore();
-        settle.cmd("ZREM").arg(&self.keys.out).arg(ids).ignore();
+        let ids = tickets.iter().map(|ticket| ticket.job_id);
+        let ids: Vec<i64> = ids.filter(|id| !stuck.contains(id)).collect();
+        if !ids.is_empty() {
+            settle.cmd("ZREM").arg(&self.keys.out).arg(ids).ignore();
+        }
         if settle.query_async::<()>(connection).await.is_err() {
             self.link.renew();
         }

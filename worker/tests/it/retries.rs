@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use taskhub::testing::wait_for;
 
 use crate::site::{PATIENCE, Site};
@@ -61,4 +63,25 @@ async fn what_only_a_newer_worker_knows_is_left_for_it() {
         r#"select count(*) as "count!" from job where state = 'ready' and attempt = 0"#,
     );
     assert_eq!(untouched.fetch_one(&site.database.pool).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_nobody_can_take_yet_keeps_nobody_busy() {
+    let site = Site::new().await;
+    sqlx::query!(
+        "insert into job (kind, args_version, args) select 'from_the_future', 1, '{}' from generate_series(1, 300)"
+    )
+    .execute(&site.database.pool)
+    .await
+    .unwrap();
+    let _worker = site.worker();
+    // An eighth of the window at a time.
+    let first = async || site.tickets_issued().await >= 64.0;
+    wait_for("they are issued", PATIENCE, first).await;
+    let issued = Instant::now();
+
+    let again = async || site.tickets_issued().await >= 128.0;
+    wait_for("they are issued again", PATIENCE, again).await;
+
+    assert!(issued.elapsed() > Duration::from_secs(3));
 }

@@ -1,6 +1,7 @@
 //! What a worker works in: a database, a Redis server, a place for its mail.
 
 use std::{
+    collections::HashMap,
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
@@ -14,6 +15,7 @@ use secrecy::ExposeSecret;
 use taskhub::{
     jobs::{self, Job},
     passwords::Hasher,
+    queue,
     testing::{Database, Process, Redis, free_port, wait_for},
     users::{self, NewUser, Registration},
 };
@@ -185,6 +187,25 @@ impl Site {
         .execute(&self.database.pool)
         .await
         .expect("an update");
+    }
+
+    /// How many tickets the leader has issued since Redis started.
+    pub(crate) async fn tickets_issued(&self) -> f64 {
+        let keys = queue::Keys::new("", queue::DEFAULT);
+        let client = redis::Client::open(self.redis.url()).expect("a URL");
+        let mut connection = client
+            .get_multiplexed_async_connection()
+            .await
+            .expect("Redis answers");
+        let stream: redis::RedisResult<HashMap<String, redis::Value>> = redis::cmd("XINFO")
+            .arg("STREAM")
+            .arg(&keys.tickets)
+            .query_async(&mut connection)
+            .await;
+        // Before the first worker has looked, there is no stream.
+        stream.map_or(0.0, |stream| {
+            redis::from_redis_value_ref(&stream["entries-added"]).expect("a number")
+        })
     }
 
     /// The names of the captured letters.

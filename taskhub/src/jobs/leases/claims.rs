@@ -25,7 +25,8 @@ pub struct Claim<'a> {
 pub struct Left {
     pub id: i64,
     pub past: Past,
-    pub rules: &'static Rules,
+    /// None of a kind or version that this program does not know.
+    pub rules: Option<&'static Rules>,
 }
 
 /// Takes those of `ids` that are due, are of that [`Past`] and of a kind and version that this program
@@ -141,8 +142,8 @@ async fn take(
         .collect())
 }
 
-/// Those of `ids` that a [`claim`] without a kind leaves, though this program knows them: they wait for
-/// a worker to take them [alone](Past::Suspect), or their kind is limited.
+/// Those of `ids` that a [`claim`] without a kind leaves: they wait for a worker to take them
+/// [alone](Past::Suspect), their kind is limited, or only a newer program knows them.
 ///
 /// # Errors
 /// Where the database fails.
@@ -157,18 +158,14 @@ pub async fn left(db: &PgPool, ids: &[i64]) -> Result<Vec<Left>> {
     )
     .fetch_all(db)
     .await?;
-    let left = rows.into_iter().filter_map(|row| {
-        let rules = Rules::of(&row.kind).filter(|rules| rules.args_version >= row.args_version)?;
-        let past = if row.crashes > 0 {
+    let left = rows.into_iter().map(|row| Left {
+        id: row.id,
+        past: if row.crashes > 0 {
             Past::Suspect
         } else {
             Past::Clean
-        };
-        Some(Left {
-            id: row.id,
-            past,
-            rules,
-        })
+        },
+        rules: Rules::of(&row.kind).filter(|rules| rules.args_version >= row.args_version),
     });
     Ok(left.collect())
 }

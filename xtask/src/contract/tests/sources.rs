@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Of the time that a worker has for its end, the last part; before it, jobs are handed back.
+const WORKER_CLOSING_POOLS: u32 = 1;
+
 /// A constant, where it stands, and how the line begins that ends with its seconds.
 const CONSTANTS: &[(&str, &str, u32)] = &[
     (
@@ -20,9 +23,14 @@ const CONSTANTS: &[(&str, &str, u32)] = &[
         CLOSING,
     ),
     (
+        "worker/src/lib.rs",
+        "const FAREWELL: Duration = Duration::from_secs(",
+        CLOSING - WORKER_CLOSING_POOLS,
+    ),
+    (
         "worker/src/main.rs",
         "const CLOSE_LIMIT: Duration = Duration::from_secs(",
-        CLOSING,
+        WORKER_CLOSING_POOLS,
     ),
     (
         "worker/src/main.rs",
