@@ -15,6 +15,7 @@ use std::{
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint};
+use taskhub::trace::TraceContext;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -53,16 +54,19 @@ impl Endpoint for Edge {
         };
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let sent = request.headers().clone();
+        let trace = trace(request.headers());
         let span = tracing::info_span!(
             "request",
             request_id = arrival.request_id,
+            trace_id = format!("{:032x}", trace.trace_id),
             method = method.as_str(),
             path = uri.path(),
             operation = tracing::field::Empty,
             user_id = tracing::field::Empty,
         );
         async {
-            let mut answer = self.answer(request, &arrival).await;
+            // What the request enqueues goes on in its trace.
+            let mut answer = trace.scope(self.answer(request, &arrival)).await;
             let mut response = match answer.result {
                 Ok(response) => response,
                 Err(error) => Problem::from(error).into_response(
@@ -176,6 +180,16 @@ fn request_id(headers: &HeaderMap) -> String {
         (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
     })
     .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// The client's trace, if it works in one (W3C Trace Context), or a new one.
+fn trace(headers: &HeaderMap) -> TraceContext {
+    let mut sent = headers.get_all("traceparent").iter();
+    let (Some(parent), None) = (sent.next(), sent.next()) else {
+        return TraceContext::random();
+    };
+    let parent = parent.to_str().ok().and_then(|text| text.parse().ok());
+    parent.map_or_else(TraceContext::random, TraceContext::child)
 }
 
 /// One line in the log and one count for each request.

@@ -8,8 +8,7 @@ const EXPOSED: &str = "ETag, Location, Link, RateLimit, RateLimit-Policy, X-Rate
     X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, X-Request-Id, Idempotency-Replayed";
 
 /// Browsers may send these.
-const SENDABLE: &str =
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id";
+const SENDABLE: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Traceparent, X-Request-Id";
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 

@@ -331,3 +331,49 @@ async fn logs_are_json_with_request_ids_and_without_secrets() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_request_can_be_followed_from_its_line_in_the_log_to_the_job_it_caused() {
+    let database = Database::create().await;
+    let server = Server::start(program(&database, "serve")).await;
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (username, traceparent) in [("traced", Some(traceparent)), ("untraced", None)] {
+        let body =
+            json!({ "username": username, "password": PASSWORD, "email": "ada@example.org" });
+        let register = format!("{}/v1/auth/register", server.url);
+        let mut request = server.client.post(register).json(&body);
+        request = request.header("X-Request-Id", username);
+        if let Some(traceparent) = traceparent {
+            request = request.header("Traceparent", traceparent);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::CREATED);
+    }
+    server.terminate();
+    let (_, log) = server.end().await;
+
+    for username in ["traced", "untraced"] {
+        let line = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|line| line["span"]["request_id"] == username)
+            .unwrap_or_else(|| panic!("{username} is not in the log: {log}"));
+        let trace_id = line["span"]["trace_id"].as_str().unwrap();
+        if username == "traced" {
+            assert_eq!(trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
+        }
+        // The worker's lines about a job carry the trace that stands in its row.
+        let trace: String = sqlx::query_scalar(
+            "
+            select trace_context from job join user_account on user_account.id = user_id
+            where username = $1 and kind = 'welcome_email'
+            ",
+        )
+        .bind(username)
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+        assert!(trace.contains(trace_id), "{trace} and {trace_id}");
+        assert!(!trace.contains("00f067aa0ba902b7"), "{trace} is no child");
+    }
+}
