@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi, payload::Json, types::Password};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use taskhub::{
-    Error, idempotency,
+    Error, Refusal, idempotency,
     passwords::Hasher,
     queue::Doorbell,
     scopes::Scopes,
@@ -20,6 +20,7 @@ use crate::{
     context::{Caller, Context},
     limits::Limits,
     me::User,
+    operators::Operators,
     problem::Problem,
     response::{Created, Done},
     tags::Tags,
@@ -47,7 +48,8 @@ struct Login {
     #[oai(validator(max_length = 50))]
     username: String,
     password: Password,
-    /// What the tokens shall allow, as names with spaces between; everything where it is left out.
+    /// What the tokens shall allow, as names with spaces between. Where it is left out, everything but
+    /// `admin`, which only operators may ask for.
     #[oai(validator(min_length = 1, max_length = 500))]
     scope: Option<String>,
 }
@@ -109,6 +111,7 @@ pub struct Api {
     pub hasher: Arc<Hasher>,
     pub keys: Arc<Keys>,
     pub limits: Arc<Limits>,
+    pub operators: Operators,
     pub doorbell: Doorbell,
 }
 
@@ -130,6 +133,10 @@ impl Api {
             password,
             email,
         }) = body;
+        if self.operators.reserve(&username) {
+            let what = "username".to_owned();
+            return Err(Refusal::AlreadyExists { what }.into());
+        }
         let registration = users::Registration {
             username,
             password: password.0.into(),
@@ -204,10 +211,11 @@ impl Api {
         password: SecretString,
         scope: Option<&str>,
     ) -> Result<Json<Tokens>, Problem> {
-        let scopes = scope.map_or_else(|| Ok(Scopes::all()), str::parse)?;
+        let scopes = scope.map_or_else(|| Ok(Scopes::own()), str::parse)?;
         // Counted before the password is looked at, so that guesses made at once don't slip through.
         self.limits.login(&username, context.address).await?;
         let attempt = Attempt {
+            is_operator: self.operators.include(&username),
             username,
             password,
             scopes,

@@ -5,7 +5,8 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Uri;
-use taskhub::{Error, Result, tasks::Position, tokens::Keys};
+use serde::{Serialize, de::DeserializeOwned};
+use taskhub::{Error, Result, tokens::Keys};
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -46,7 +47,7 @@ impl List {
     }
 
     /// The cursor of what comes after `position`.
-    pub(crate) fn cursor(&self, keys: &Keys, position: &Position) -> String {
+    pub(crate) fn cursor(&self, keys: &Keys, position: &impl Serialize) -> String {
         let position = serde_json::json!(position).to_string();
         let mut bytes = vec![FORM];
         bytes.extend(keys.seal("cursor", &self.message(position.as_bytes())));
@@ -58,7 +59,7 @@ impl List {
     ///
     /// # Errors
     /// [`Error::InvalidCursor`] for one of another list, and for what is none.
-    pub(crate) fn position(&self, keys: &Keys, cursor: &str) -> Result<Position> {
+    pub(crate) fn position<P: DeserializeOwned>(&self, keys: &Keys, cursor: &str) -> Result<P> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
         let (Some(&FORM), Some(seal), Some(position)) =
             (bytes.first(), bytes.get(SEAL), bytes.get(SEAL.end..))
@@ -90,7 +91,7 @@ impl List {
 mod tests {
     use std::time::Duration;
 
-    use taskhub::tokens::Lifetimes;
+    use taskhub::{tasks::Position, tokens::Lifetimes};
 
     use super::*;
 
@@ -120,7 +121,10 @@ mod tests {
             "/v1/tasks?label=a&status=todo",
             "/v1/tasks?status=todo&limit=9&label=a&cursor=x&include_total=true",
         ] {
-            assert_eq!(list(1, same).position(&keys, &cursor).unwrap(), position);
+            assert_eq!(
+                list(1, same).position::<Position>(&keys, &cursor).unwrap(),
+                position
+            );
         }
         for other in [
             list(2, "/v1/tasks?label=a&status=todo"),
@@ -129,7 +133,7 @@ mod tests {
             list(1, "/v1/projects?label=a&status=todo"),
         ] {
             assert!(matches!(
-                other.position(&keys, &cursor),
+                other.position::<Position>(&keys, &cursor),
                 Err(Error::InvalidCursor)
             ));
         }
@@ -147,10 +151,10 @@ mod tests {
             let mut other = cursor.clone().into_bytes();
             other[index] = if other[index] == b'A' { b'B' } else { b'A' };
             let other = String::from_utf8(other).unwrap();
-            assert!(list.position(&keys, &other).is_err(), "{other}");
+            assert!(list.position::<Position>(&keys, &other).is_err(), "{other}");
         }
         for other in ["", "A", "????", &"A".repeat(44)] {
-            assert!(list.position(&keys, other).is_err());
+            assert!(list.position::<Position>(&keys, other).is_err());
         }
     }
 
@@ -162,8 +166,14 @@ mod tests {
             id: Uuid::nil(),
         };
         let cursor = list.cursor(&keys("a", None), &position);
-        assert!(list.position(&keys("b", Some("a")), &cursor).is_ok());
-        assert!(list.position(&keys("b", None), &cursor).is_err());
+        assert!(
+            list.position::<Position>(&keys("b", Some("a")), &cursor)
+                .is_ok()
+        );
+        assert!(
+            list.position::<Position>(&keys("b", None), &cursor)
+                .is_err()
+        );
     }
 
     #[test]

@@ -8,13 +8,19 @@ use http::{HeaderMap, Method, StatusCode, header};
 use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint};
 use serde_json::Value;
 use sqlx::PgPool;
-use taskhub::{idempotency, sessions, sessions::Caller as Identity, tokens};
+use taskhub::{
+    idempotency,
+    scopes::Scope,
+    sessions::{self, Caller as Identity},
+    tokens,
+};
 
 use crate::{
     admission::{self, text},
     context::Context,
     contract::{Contract, Found, Operation},
     limits::{Fallback, Limits, Policy, Verdict, group},
+    operators::Operators,
     problem::{self, Problem},
 };
 
@@ -25,6 +31,7 @@ pub struct Gate {
     pub db: PgPool,
     pub keys: Arc<tokens::Keys>,
     pub limits: Arc<Limits>,
+    pub operators: Operators,
     /// How long answers are kept under their `Idempotency-Key`.
     pub idempotency: Duration,
     /// Whether a change without `If-Match` is refused.
@@ -151,7 +158,7 @@ impl Gate {
         let claims = self.keys.verify(token)?;
         let identity = sessions::identify(&self.db, &claims).await?;
         tracing::Span::current().record("user_id", tracing::field::display(identity.user_id));
-        if required.iter().all(|scope| identity.scopes.allow(*scope)) {
+        if required.iter().all(|scope| self.allows(&identity, *scope)) {
             return Ok(Some(identity));
         }
         Err(Problem::new(
@@ -165,6 +172,12 @@ impl Gate {
                 .map(|scope| scope.name())
                 .collect::<Vec<_>>(),
         ))
+    }
+
+    /// Whether the token has the right, and its bearer still may have it.
+    fn allows(&self, identity: &Identity, scope: Scope) -> bool {
+        identity.scopes.allow(scope)
+            && (scope != Scope::Admin || self.operators.include(&identity.username))
     }
 
     async fn limit(

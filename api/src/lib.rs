@@ -10,11 +10,14 @@ pub mod document;
 pub mod edge;
 pub mod gate;
 pub mod health;
+pub mod jobs;
 pub mod json;
 pub mod limits;
 pub mod me;
 pub mod meta;
 pub mod oauth;
+pub mod operators;
+pub mod passwords;
 pub mod problem;
 pub mod response;
 pub mod server;
@@ -38,6 +41,7 @@ use crate::{
     gate::Gate,
     health::Draining,
     limits::Limits,
+    operators::Operators,
 };
 
 /// What the service is made of. Only `main.rs` and the tests build these.
@@ -59,6 +63,7 @@ pub struct Options {
     /// Exact origins of web pages that may call it.
     pub cors_origins: Vec<String>,
     pub trusted_proxies: usize,
+    pub operators: Operators,
     pub rates: RateLimits,
     /// Before every key in Redis.
     pub redis_prefix: String,
@@ -93,11 +98,18 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
         hasher: hasher.clone(),
         keys: keys.clone(),
         limits: limits.clone(),
-        doorbell,
+        operators: options.operators.clone(),
+        doorbell: doorbell.clone(),
     };
     let people = (
         auth.clone(),
         oauth::Api { auth },
+        passwords::Api {
+            db: db.clone(),
+            hasher: hasher.clone(),
+            limits: limits.clone(),
+            doorbell: doorbell.clone(),
+        },
         sessions::Api { db: db.clone() },
         me::Api {
             db: db.clone(),
@@ -119,6 +131,14 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
             db: db.clone(),
             keys: keys.clone(),
         },
+        (
+            jobs::Api { db: db.clone() },
+            jobs::admin::Api {
+                db: db.clone(),
+                keys: keys.clone(),
+                doorbell,
+            },
+        ),
     );
     let service = OpenApiService::new(operations, "TaskHub", env!("CARGO_PKG_VERSION"));
     let document = document::build(&service.spec(), &options.public_url)?;
@@ -129,6 +149,7 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
         db,
         keys,
         limits: limits.clone(),
+        operators: options.operators,
         idempotency: options.idempotency,
         require_if_match: options.require_if_match,
     };

@@ -12,7 +12,10 @@ use std::{
 };
 
 use redis::{Script, aio::ConnectionManager};
-use taskhub::settings::{RateLimit, RateLimits};
+use taskhub::{
+    settings::{RateLimit, RateLimits},
+    users::RESET_LIFE,
+};
 
 use local::Buckets;
 
@@ -24,6 +27,9 @@ pub enum Policy {
     LoginAddress,
     LoginAccount,
     Register,
+    PasswordReset,
+    /// Letters about a forgotten password, per mailbox.
+    ResetLetter,
 }
 
 /// What happens while Redis does not answer.
@@ -60,6 +66,8 @@ impl Policy {
             Self::LoginAddress => "login-address",
             Self::LoginAccount => "login-account",
             Self::Register => "register",
+            Self::PasswordReset => "password-reset",
+            Self::ResetLetter => "reset-letter",
         }
     }
 }
@@ -69,6 +77,13 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// After a failure Redis is left alone for this long, so that a hanging one costs little.
 const PAUSE_MILLIS: u64 = 1000;
+
+/// Whoever is refused by this has a code younger than six minutes in the mailbox, and codes are good for
+/// thirty: nobody can keep an owner from a new password by using the limit up.
+const RESET_LETTERS: RateLimit = RateLimit {
+    requests: 5,
+    period: RESET_LIFE,
+};
 
 /// How long an address counts as known to an account after signing in from it.
 const KNOWN_SECONDS: u64 = 30 * 24 * 3600;
@@ -132,6 +147,8 @@ impl Limits {
             Policy::LoginAddress => self.rates.login_address,
             Policy::LoginAccount => self.rates.login_account,
             Policy::Register => self.rates.register,
+            Policy::PasswordReset => self.rates.password_reset,
+            Policy::ResetLetter => Some(RESET_LETTERS),
         }
     }
 
@@ -209,6 +226,29 @@ impl Limits {
             self.take(Policy::Register, &group(address), Fallback::ThisProcess)
                 .await,
         )
+    }
+
+    /// Counts a forgotten password.
+    ///
+    /// # Errors
+    /// The verdict that refuses.
+    pub async fn password_reset(&self, address: IpAddr) -> Result<(), Verdict> {
+        refuse(
+            self.take(
+                Policy::PasswordReset,
+                &group(address),
+                Fallback::ThisProcess,
+            )
+            .await,
+        )
+    }
+
+    /// Whether another letter about a forgotten password may go to `email`. To be asked for every
+    /// address, whether it has an account or not.
+    pub async fn reset_letter(&self, email: &str) -> bool {
+        let mailbox = email.to_lowercase();
+        let verdict = self.take(Policy::ResetLetter, &mailbox, Fallback::ThisProcess);
+        refuse(verdict.await).is_ok()
     }
 
     async fn login_bucket(&self, account: &str, address: IpAddr) -> String {

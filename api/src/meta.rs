@@ -83,6 +83,7 @@ impl Api {
             Policy::LoginAddress,
             Policy::LoginAccount,
             Policy::Register,
+            Policy::PasswordReset,
         ];
         let rates = policies
             .into_iter()

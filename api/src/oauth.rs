@@ -29,8 +29,8 @@ struct TokenRequest {
     /// For `refresh_token`.
     #[oai(validator(max_length = 4096))]
     refresh_token: Option<String>,
-    /// For `password`: what the tokens shall allow, as names with spaces between; everything where it
-    /// is left out. A refresh never changes it.
+    /// For `password`: what the tokens shall allow, as names with spaces between. Where it is left out,
+    /// everything but `admin`, which only operators may ask for. A refresh never changes it.
     #[oai(validator(max_length = 500))]
     scope: Option<String>,
     /// Read by nobody; clients need no registration.

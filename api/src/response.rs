@@ -56,6 +56,18 @@ pub enum Done {
     ),
 }
 
+/// To be done soon.
+#[derive(ApiResponse)]
+pub enum Accepted {
+    /// Accepted.
+    #[oai(status = 202)]
+    Later(
+        /// Present and true where this repeats an earlier answer.
+        #[oai(header = "Idempotency-Replayed")]
+        Replayed,
+    ),
+}
+
 impl<T: ToJSON + Type> Versioned<T> {
     pub fn new(value: T, version: i64, replayed: bool) -> Self {
         Self::Found(Json(value), etag(version), replayed.then_some(true))
@@ -70,6 +82,12 @@ impl<T: ToJSON + Type> Created<T> {
             etag(version),
             replayed.then_some(true),
         )
+    }
+}
+
+impl Accepted {
+    pub fn new(replayed: bool) -> Self {
+        Self::Later(replayed.then_some(true))
     }
 }
 

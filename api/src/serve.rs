@@ -19,6 +19,7 @@ use taskhub::{
 use taskhub_api::{
     Options, Parts,
     health::Draining,
+    operators::Operators,
     server::{self, Times},
 };
 use tokio::{
@@ -171,6 +172,10 @@ fn options(settings: &Api) -> Options {
             .to_owned(),
         cors_origins: settings.cors_origins.clone(),
         trusted_proxies: settings.trusted_proxies,
+        operators: Operators::new(
+            settings.admin_users.clone(),
+            settings.environment.is_deployed(),
+        ),
         rates: settings.rate_limits,
         redis_prefix: String::new(),
         idempotency: settings.idempotency_life,

@@ -13,6 +13,8 @@ pub enum Tags {
     Account,
     /// The things to do.
     Tasks,
+    /// Work that was asked for and is done later.
+    Jobs,
     /// For those who run this instance.
     Operations,
 }

@@ -9,6 +9,8 @@ use crate::{Error, Result};
 pub enum Scope {
     AccountRead,
     AccountWrite,
+    /// Operating the instance. Nothing includes it, and only operators are given it.
+    Admin,
     ProjectsRead,
     ProjectsWrite,
     TasksRead,
@@ -17,9 +19,10 @@ pub enum Scope {
 
 impl Scope {
     /// Every right there is, in the order of their names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AccountRead,
         Self::AccountWrite,
+        Self::Admin,
         Self::ProjectsRead,
         Self::ProjectsWrite,
         Self::TasksRead,
@@ -31,6 +34,7 @@ impl Scope {
         match self {
             Self::AccountRead => "account:read",
             Self::AccountWrite => "account:write",
+            Self::Admin => "admin",
             Self::ProjectsRead => "projects:read",
             Self::ProjectsWrite => "projects:write",
             Self::TasksRead => "tasks:read",
@@ -44,7 +48,7 @@ impl Scope {
             Self::AccountRead => Some(Self::AccountWrite),
             Self::ProjectsRead => Some(Self::ProjectsWrite),
             Self::TasksRead => Some(Self::TasksWrite),
-            Self::AccountWrite | Self::ProjectsWrite | Self::TasksWrite => None,
+            Self::AccountWrite | Self::Admin | Self::ProjectsWrite | Self::TasksWrite => None,
         }
     }
 }
@@ -54,9 +58,10 @@ impl Scope {
 pub struct Scopes(BTreeSet<Scope>);
 
 impl Scopes {
-    /// Everything that a person may do with their own account.
-    pub fn all() -> Self {
-        Self(Scope::ALL.into())
+    /// Everything that a person may do with what is theirs.
+    pub fn own() -> Self {
+        let own = Scope::ALL.into_iter();
+        Self(own.filter(|scope| *scope != Scope::Admin).collect())
     }
 
     /// Whether `scope` is among them, by itself or within another.
@@ -122,16 +127,24 @@ mod tests {
     #[test]
     fn scopes_are_written_as_they_are_read() {
         assert_eq!(
-            Scopes::all().to_string().parse::<Scopes>().unwrap(),
-            Scopes::all()
+            Scopes::own().to_string().parse::<Scopes>().unwrap(),
+            Scopes::own()
         );
         let scopes: Scopes = " tasks:read account:read tasks:read ".parse().unwrap();
         assert_eq!(scopes.to_string(), "account:read tasks:read");
     }
 
     #[test]
+    fn to_operate_has_to_be_asked_for() {
+        assert!(!Scopes::own().allow(Scope::Admin));
+        let scopes: Scopes = "admin".parse().unwrap();
+        assert!(scopes.allow(Scope::Admin));
+        assert!(!scopes.allow(Scope::AccountRead));
+    }
+
+    #[test]
     fn an_unknown_scope_or_none_is_refused() {
-        for names in ["", "  ", "tasks", "tasks:read admin", "TASKS:READ"] {
+        for names in ["", "  ", "tasks", "tasks:read root", "TASKS:READ"] {
             assert!(
                 matches!(names.parse::<Scopes>(), Err(Error::Invalid(_))),
                 "{names}"

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     Error, Refusal, Result,
     passwords::Hasher,
-    scopes::Scopes,
+    scopes::{Scope, Scopes},
     tokens::{Claims, Keys, RefreshToken},
     users::{self, Authenticated},
 };
@@ -46,6 +46,8 @@ pub struct Login {
     pub password: SecretString,
     /// What the session may do.
     pub scopes: Scopes,
+    /// Whether this username is an operator's, whose sessions may have the scope `admin`.
+    pub is_operator: bool,
     pub user_agent: Option<String>,
 }
 
@@ -98,11 +100,17 @@ impl EndReason {
 /// Signs someone in. An account that waits for its erasure is kept after all.
 ///
 /// # Errors
-/// [`Error::InvalidLogin`], and [`Error::Busy`] where too many passwords are being checked.
+/// [`Error::InvalidLogin`], [`Error::Busy`] where too many passwords are being checked, and
+/// [`Error::Invalid`] at `/scope` where the scope `admin` is asked for by somebody else than an operator.
 pub async fn start(db: &PgPool, hasher: &Hasher, keys: &Keys, login: &Login) -> Result<Grant> {
     // Another sign-in may store the password's hash anew in between.
     for _ in 0..3 {
         let account = users::authenticate(db, hasher, &login.username, &login.password).await?;
+        // After the password, so that nobody else learns who the operators are.
+        if login.scopes.allow(Scope::Admin) && !login.is_operator {
+            let detail = "`admin` is for the operators that ADMIN_USERS names";
+            return Err(Error::invalid("/scope", "not-allowed", detail));
+        }
         if let Some(grant) = open(db, keys, &account, login).await? {
             tracing::info!(user_id = %account.user_id, session_id = %grant.session_id, "signed in");
             return Ok(grant);

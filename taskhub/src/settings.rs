@@ -73,6 +73,8 @@ pub struct Api {
     /// How many entries at the end of `X-Forwarded-For` were written by our own proxies.
     pub trusted_proxies: usize,
     pub rate_limits: RateLimits,
+    /// Who may operate the instance.
+    pub admin_users: Vec<String>,
     /// How long an answer is kept for its Idempotency-Key.
     pub idempotency_life: Duration,
     /// Whether a change without If-Match is refused.
@@ -109,7 +111,9 @@ impl Api {
                 login_address: reader.rate_limit("RATE_LIMIT_LOGIN_ADDRESS"),
                 login_account: reader.rate_limit("RATE_LIMIT_LOGIN_ACCOUNT"),
                 register: reader.rate_limit("RATE_LIMIT_REGISTER"),
+                password_reset: reader.rate_limit("RATE_LIMIT_PASSWORD_RESET"),
             },
+            admin_users: reader.usernames("ADMIN_USERS"),
             idempotency_life: reader.seconds("IDEMPOTENCY_HOURS", 1..=720) * 3600,
             require_if_match: reader.switch("TASKHUB_REQUIRE_IF_MATCH"),
             log: reader.log(),
@@ -236,6 +240,8 @@ pub struct RateLimits {
     pub login_account: Option<RateLimit>,
     /// Per client address.
     pub register: Option<RateLimit>,
+    /// Forgotten passwords per client address.
+    pub password_reset: Option<RateLimit>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -130,6 +130,11 @@ pub async fn register(
     Ok(user)
 }
 
+/// Whether somebody can have this username.
+pub(crate) fn is_username(name: &str) -> bool {
+    rules::username(name).is_none()
+}
+
 fn taken(error: sqlx::Error) -> Error {
     match error
         .as_database_error()

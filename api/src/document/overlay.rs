@@ -110,6 +110,8 @@ struct Facts {
     repeatable: bool,
     /// Whether a GET of it, or of what it acts on, has an `ETag`.
     versioned: bool,
+    /// Whether its own answer has an `ETag`.
+    tagged: bool,
     /// Whether it is about one thing that is there before.
     about_one: bool,
     /// Whether it is a list that goes on.
@@ -139,6 +141,7 @@ impl Facts {
                 && ["post", "patch"].contains(&method)
                 && replays.any(|header| header.is_some()),
             versioned: has_version(operation) || has_version(get),
+            tagged: !operation["responses"]["200"]["headers"]["ETag"].is_null(),
             // One's own account is one thing without a name.
             about_one: path.contains('{') || has_version(get),
             paged: field(operation, "next_cursor").is_some(),
@@ -199,7 +202,7 @@ fn parameters(operation: &mut Value, facts: &Facts) -> anyhow::Result<()> {
     let rules = [
         (facts.repeatable, "Idempotency-Key"),
         (facts.conditional(), "If-Match"),
-        (facts.reads && facts.versioned, "If-None-Match"),
+        (facts.reads && facts.tagged, "If-None-Match"),
     ];
     let shared: Vec<_> = rules
         .into_iter()

@@ -41,8 +41,8 @@ kinds! {
         "Which fields `POST /v1/oauth/token` needs depends on `grant_type`; `detail` names what is missing.";
     INVALID_GRANT = BAD_REQUEST "invalid-grant", "The grant is not good for tokens",
         "The username or the password is wrong, or the refresh token is unknown, expired, or of a session that has ended. Sign in again.";
-    INVALID_SCOPE = BAD_REQUEST "invalid-scope", "The scope is unknown",
-        "Ask for one or more of the scopes that the document lists, with spaces between, or for none to get all.";
+    INVALID_SCOPE = BAD_REQUEST "invalid-scope", "The scope is unknown or not yours",
+        "Ask for one or more of the scopes that the document lists, with spaces between, or for none to get all but `admin`, which only operators get.";
     UNSUPPORTED_GRANT = BAD_REQUEST "unsupported-grant", "The grant type is not supported",
         "`grant_type` is `password` or `refresh_token`.";
     MISSING_CREDENTIALS = UNAUTHORIZED "missing-credentials", "Sign in first",

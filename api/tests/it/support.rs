@@ -15,6 +15,7 @@ use taskhub::{
 use taskhub_api::{
     Options, Parts,
     health::Draining,
+    operators::Operators,
     server::{self, Times},
 };
 use tokio::{
@@ -27,6 +28,8 @@ use uuid::Uuid;
 
 pub(crate) const JWT_SECRET: &str = "a secret that only the tests know, 32 bytes long";
 pub(crate) const PREVIOUS_JWT_SECRET: &str = "the secret before it, which is 32 bytes long too";
+/// The one who may operate every service of the tests.
+pub(crate) const OPERATOR: &str = "operator";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// A running service.
@@ -148,6 +151,18 @@ impl Service {
     /// Registers someone with a name of their own and signs them in.
     pub(crate) async fn user(&self) -> User {
         let username = format!("u{}", &Uuid::new_v4().simple().to_string()[..20]);
+        self.register(&username).await;
+        self.sign_in(&username).await
+    }
+
+    /// Someone who operates the service, signed in for that alone.
+    pub(crate) async fn operator(&self) -> User {
+        self.register(OPERATOR).await;
+        let body = json!({ "username": OPERATOR, "password": PASSWORD, "scope": "admin" });
+        self.signed_in(body).await
+    }
+
+    async fn register(&self, username: &str) {
         let body = json!({ "username": username, "password": PASSWORD });
         let registered = self
             .post("/v1/auth/register")
@@ -156,21 +171,24 @@ impl Service {
             .await
             .unwrap();
         assert_eq!(registered.status(), StatusCode::CREATED);
-        self.sign_in(&username).await
     }
 
     /// Signs in with the tests' common password.
     pub(crate) async fn sign_in(&self, username: &str) -> User {
-        let body = json!({ "username": username, "password": PASSWORD });
+        self.signed_in(json!({ "username": username, "password": PASSWORD }))
+            .await
+    }
+
+    async fn signed_in(&self, login: Value) -> User {
         let answer = self
             .post("/v1/auth/login")
-            .json(&body)
+            .json(&login)
             .send()
             .await
             .unwrap();
         let tokens = success(answer, StatusCode::OK).await;
         User {
-            username: username.to_owned(),
+            username: login["username"].as_str().unwrap().to_owned(),
             access_token: tokens["access_token"].as_str().unwrap().to_owned(),
             refresh_token: tokens["refresh_token"].as_str().unwrap().to_owned(),
         }
@@ -193,12 +211,14 @@ fn options(url: &str) -> Options {
         public_url: url.to_owned(),
         cors_origins: vec![],
         trusted_proxies: 0,
+        operators: Operators::new([OPERATOR.to_owned()], false),
         rates: RateLimits {
             read: rate(60),
             write: rate(60),
             login_address: rate(60),
             login_account: rate(900),
             register: rate(3600),
+            password_reset: rate(3600),
         },
         redis_prefix: format!("{}:", Uuid::new_v4().simple()),
         idempotency: Duration::from_secs(24 * 3600),

@@ -157,7 +157,7 @@ async fn a_token_of_the_previous_key_is_accepted_and_of_a_removed_one_is_not() {
     let token = |secret: &str| {
         let keys = Keys::new(&secret.into(), None, lifetimes).unwrap();
         let token = keys
-            .access_token(&user.username, session, &Scopes::all())
+            .access_token(&user.username, session, &Scopes::own())
             .unwrap();
         secrecy::ExposeSecret::expose_secret(&token).to_owned()
     };
@@ -215,7 +215,7 @@ async fn a_token_that_claims_more_than_its_session_allows_gets_no_more() {
         .unwrap();
     let tokens = success(answer, StatusCode::OK).await;
     let (header, mut claims) = taken_apart(tokens["access_token"].as_str().unwrap());
-    claims["scope"] = Scopes::all().to_string().into();
+    claims["scope"] = Scopes::own().to_string().into();
     let answer = service
         .get("/v1/me")
         .bearer_auth(signed(&header, &claims, JWT_SECRET))

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{Environment, Log, LogFormat, Program, RateLimit, Source, VARIABLES, Variable};
+use crate::users;
 
 /// The shortest key that HS256 is safe with (RFC 7518, section 3.2).
 const JWT_SECRET_BYTES: usize = 32;
@@ -277,6 +278,21 @@ impl<'a> Reader<'a> {
                 .collect()
         });
         origins.unwrap_or_default()
+    }
+
+    pub(super) fn usernames(&mut self, name: &'static str) -> Vec<String> {
+        let usernames = self.parse(name, |text| {
+            text.split(',')
+                .map(str::trim)
+                .map(|username| match users::is_username(username) {
+                    true => Ok(username.to_owned()),
+                    false => {
+                        Err("holds something else than usernames, separated by commas".to_owned())
+                    }
+                })
+                .collect()
+        });
+        usernames.unwrap_or_default()
     }
 
     pub(super) fn queues(&mut self, name: &'static str) -> Vec<String> {

@@ -299,6 +299,18 @@ pub const VARIABLES: &[Variable] = &[
         "Registrations per client address.",
     ),
     plain(
+        "RATE_LIMIT_PASSWORD_RESET",
+        &[Program::Api],
+        Fallback::Text("20/1h"),
+        "Forgotten passwords per client address.",
+    ),
+    plain(
+        "ADMIN_USERS",
+        &[Program::Api],
+        Fallback::Off,
+        "Usernames of operators, separated by commas: they may sign in for the scope `admin`. In staging and production, register them before you list them.",
+    ),
+    plain(
         "IDEMPOTENCY_HOURS",
         &[Program::Api],
         Fallback::Text("24"),

@@ -91,7 +91,8 @@ pub(crate) fn login(username: &str, password: &str) -> Login {
     Login {
         username: username.to_owned(),
         password: password.into(),
-        scopes: Scopes::all(),
+        scopes: Scopes::own(),
+        is_operator: false,
         user_agent: Some("test/1".to_owned()),
     }
 }

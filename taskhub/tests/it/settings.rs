@@ -143,10 +143,9 @@ fn no_value_is_ever_shown() {
     let api = Api::read(&nonsense).expect_err("nonsense");
     let worker = Worker::read(&nonsense).expect_err("nonsense");
     let migration = Migration::read(&nonsense).expect_err("nonsense");
-    for variable in VARIABLES
-        .iter()
-        .filter(|variable| !["TASKHUB_SECRETS", "WORKER_QUEUES"].contains(&variable.name))
-    {
+    for variable in VARIABLES.iter().filter(|variable| {
+        !["ADMIN_USERS", "TASKHUB_SECRETS", "WORKER_QUEUES"].contains(&variable.name)
+    }) {
         let named = |found: &Problems| found.0.iter().any(|problem| problem.name == variable.name);
         assert!(
             named(&api) || named(&worker) || named(&migration),
@@ -263,6 +262,7 @@ fn lists_and_limits_are_read() {
             ("RATE_LIMIT_READ", "0"),
             ("RATE_LIMIT_WRITE", "7/30s"),
             ("RATE_LIMIT_REGISTER", "20/2h"),
+            ("ADMIN_USERS", "ada, grace.h"),
             ("TASKHUB_REQUIRE_IF_MATCH", "true"),
         ],
     );
@@ -282,6 +282,7 @@ fn lists_and_limits_are_read() {
     };
     assert_eq!(api.rate_limits.write, limit(7, 30));
     assert_eq!(api.rate_limits.register, limit(20, 7200));
+    assert_eq!(api.admin_users, ["ada", "grace.h"]);
     assert!(api.require_if_match);
 }
 
