@@ -1,7 +1,7 @@
 //! The document and the pages that show it: Scalar, Swagger UI and Redoc, and a page for each kind of
 //! problem. Everything comes from this process; no page may load or send anything elsewhere.
 
-mod assets;
+pub(crate) mod assets;
 mod problems;
 
 use hyper::body::Bytes;
@@ -68,7 +68,12 @@ fn page(page: &Page) -> Response {
     let html = html.replace("{start}", &assets::START.path());
     let html = html.replace("{style}", &assets::STYLE.path());
     let html = html.replace("{swagger_style}", &assets::SWAGGER_STYLE.path());
-    let policy = format!("{POLICY}; {}", page.policy);
+    self::html(html, page.policy)
+}
+
+/// A page that `policy` allows more than [`POLICY`].
+pub(crate) fn html(html: String, policy: &str) -> Response {
+    let policy = format!("{POLICY}; {policy}");
     answer(html.into(), "text/html; charset=utf-8", &policy, "no-cache")
 }
 

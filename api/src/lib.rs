@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod auth;
+pub mod console;
 pub mod context;
 pub mod contract;
 mod cursor;
@@ -155,7 +156,9 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
     };
     Ok(Edge {
         gate,
-        pages: docs::routes(&document).map_to_response().boxed(),
+        pages: console::routes(docs::routes(&document))
+            .map_to_response()
+            .boxed(),
         limits,
         public_url: options.public_url,
         origins: Origins(options.cors_origins),

@@ -12,7 +12,7 @@ use poem_openapi::OpenApiService;
 use super::fingerprint;
 
 /// A file of the pages.
-pub(super) struct Asset {
+pub(crate) struct Asset {
     stem: &'static str,
     extension: &'static str,
     pub(super) content_type: &'static str,
@@ -30,7 +30,7 @@ const CSS: &str = "text/css; charset=utf-8";
 
 macro_rules! asset {
     ($name:ident = $stem:literal . $extension:literal, $content_type:ident, $body:expr) => {
-        pub(super) static $name: Asset = Asset {
+        pub(crate) static $name: Asset = Asset {
             stem: $stem,
             extension: $extension,
             content_type: $content_type,
@@ -45,10 +45,21 @@ asset!(SWAGGER_STYLE = "swagger"."css", CSS, style(&service().swagger_ui_html())
 asset!(REDOC = "redoc"."js", JAVASCRIPT, script(&service().redoc_html()));
 asset!(START = "start"."js", JAVASCRIPT, include_str!("start.js"));
 asset!(STYLE = "page"."css", CSS, include_str!("page.css"));
+asset!(CONSOLE = "console"."js", JAVASCRIPT, include_str!("../console/script.js"));
+asset!(CONSOLE_STYLE = "console"."css", CSS, include_str!("../console/style.css"));
 
 /// The asset whose file has this name.
 pub(super) fn find(name: &str) -> Option<&'static Asset> {
-    let all = [&SCALAR, &SWAGGER, &SWAGGER_STYLE, &REDOC, &START, &STYLE];
+    let all = [
+        &SCALAR,
+        &SWAGGER,
+        &SWAGGER_STYLE,
+        &REDOC,
+        &START,
+        &STYLE,
+        &CONSOLE,
+        &CONSOLE_STYLE,
+    ];
     let mut alike = all.into_iter().filter(|asset| {
         name.strip_prefix(asset.stem)
             .is_some_and(|rest| rest.ends_with(asset.extension))
@@ -57,7 +68,7 @@ pub(super) fn find(name: &str) -> Option<&'static Asset> {
 }
 
 impl Asset {
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/docs/assets/{}", self.file.name)
     }
 

@@ -5,6 +5,7 @@
 mod auth;
 mod changes;
 mod connections;
+mod console;
 mod docs;
 mod document;
 mod edge;
