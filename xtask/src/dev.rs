@@ -10,6 +10,8 @@ mod user;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use anyhow::Context;
+
 use self::{endpoints::Endpoints, ports::Ports, programs::Programs, state::State};
 use crate::{
     cargo,
@@ -74,6 +76,9 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     mail::watch(state.mail());
     let token = user::token(&endpoints.api)?;
     state.keep_token(&token)?;
+    if let Some(token) = user::operator_token(&endpoints.api)? {
+        state::keep_operator_token(&state.folder, &token)?;
+    }
     let published = endpoints.publish(&state)?;
     endpoints.say(&state);
     let ended = until_the_end(&mut programs, &mut servers, signals);
@@ -82,6 +87,32 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     programs.stop();
     drop(servers);
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Where the API of a running `dev` is, and a token for its operations.
+///
+/// # Errors
+/// Where none runs.
+pub(crate) fn operator(checkout: &Checkout) -> anyhow::Result<(String, String)> {
+    let endpoints = endpoints::published(checkout).context(
+        "`cargo xtask dev` does not run from this checkout; name another instance with --url",
+    )?;
+    let token = match state::operator_token(&state::folder(checkout)) {
+        Some(token) => token,
+        None => renew_operator(checkout, &endpoints.api)?,
+    };
+    Ok((endpoints.api, token))
+}
+
+/// Another token for the same.
+///
+/// # Errors
+/// Where the API that runs does not make an operator of its user.
+pub(crate) fn renew_operator(checkout: &Checkout, api: &str) -> anyhow::Result<String> {
+    let token = user::operator_token(api)?;
+    let token = token.with_context(|| format!("ADMIN_USERS does not name {}", user::NAME))?;
+    state::keep_operator_token(&state::folder(checkout), &token)?;
+    Ok(token)
 }
 
 /// Returns when a signal asks for it.

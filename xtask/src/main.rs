@@ -8,6 +8,7 @@ mod dev;
 mod emulator;
 mod environment;
 mod environments;
+mod jobs;
 mod launch;
 mod lint;
 mod process;
@@ -45,6 +46,7 @@ struct Cli {
 enum Verb {
     Dev(dev::Arguments),
     Test(test::Arguments),
+    Jobs(jobs::Arguments),
     Queries(queries::Arguments),
     Render(render::Arguments),
     Ci(ci::Arguments),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Dev(arguments) => with_signals(|signals| dev::run(&arguments, signals)),
         Verb::Test(arguments) => with_signals(|signals| test::run(&arguments, signals)),
+        Verb::Jobs(arguments) => jobs::run(&arguments),
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Ci(arguments) => with_signals(|signals| ci::run(&arguments, signals)),

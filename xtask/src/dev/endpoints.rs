@@ -18,6 +18,8 @@ use crate::{checkout::Checkout, progress};
 pub(super) struct Endpoints {
     pub(super) api: String,
     docs: String,
+    /// The operator's page.
+    jobs: String,
     metrics: String,
     pub(super) postgres: String,
     pub(super) redis: String,
@@ -39,6 +41,7 @@ impl Endpoints {
         let api = format!("http://127.0.0.1:{}", ports.api);
         Self {
             docs: format!("{api}/docs"),
+            jobs: format!("{api}/admin/jobs"),
             metrics: format!("http://127.0.0.1:{}/metrics", ports.api_metrics),
             api,
             postgres,
@@ -69,9 +72,10 @@ impl Endpoints {
 
     fn table(&self) -> String {
         format!(
-            "\n  API         {}\n  docs        {}\n  metrics     {}\n  PostgreSQL  {}\n  Redis       {}\n  mail        {}",
+            "\n  API         {}\n  docs        {}\n  jobs        {}\n  metrics     {}\n  PostgreSQL  {}\n  Redis       {}\n  mail        {}",
             self.api,
             self.docs,
+            self.jobs,
             self.metrics,
             self.postgres,
             self.redis,
@@ -97,13 +101,15 @@ fn shortened(path: &Path) -> String {
         .to_string()
 }
 
+/// Of a running `dev`.
+pub(super) fn published(checkout: &Checkout) -> Option<Endpoints> {
+    let text = fs::read(state::folder(checkout).join("endpoints.json")).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
 /// What a second run tells of the first.
 pub(super) fn say_where_it_runs(checkout: &Checkout) {
-    let file = state::folder(checkout).join("endpoints.json");
-    let endpoints = fs::read(file)
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Endpoints>(&text).ok());
-    match endpoints {
+    match published(checkout) {
         Some(endpoints) => progress::say(format_args!(
             "TaskHub runs from this checkout already:\n{}\n",
             endpoints.table()

@@ -14,6 +14,7 @@ use super::{
     logs::{self, Log},
     ports::Ports,
     state::State,
+    user,
 };
 use crate::{
     checkout::Checkout,
@@ -90,6 +91,7 @@ impl Programs {
         unless_set(&mut api, "JWT_SECRET", &state.jwt_secret()?);
         // A working day, for whoever tries things by hand.
         unless_set(&mut api, "ACCESS_TOKEN_SECONDS", "36000");
+        unless_set(&mut api, "ADMIN_USERS", user::NAME);
 
         let mut worker = command(&binaries.join("taskhub-worker"), checkout, endpoints);
         worker.env(

@@ -86,6 +86,17 @@ impl State {
     }
 }
 
+/// A token with the scope `admin`, for `cargo xtask jobs`.
+pub(super) fn keep_operator_token(folder: &Path, token: &str) -> anyhow::Result<()> {
+    let file = folder.join("operator-token");
+    remove(&file)?;
+    write_privately(&file, token)
+}
+
+pub(super) fn operator_token(folder: &Path) -> Option<String> {
+    fs::read_to_string(folder.join("operator-token")).ok()
+}
+
 fn write_privately(file: &Path, text: &str) -> anyhow::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)

@@ -8,7 +8,7 @@ pub(super) const PASSWORD: &str = "purple-kettle-on-tuesday";
 
 /// Signs the user in; registers them first where no former run did.
 pub(super) fn token(api: &str) -> anyhow::Result<String> {
-    let (mut status, mut answer) = sign_in(api)?;
+    let (mut status, mut answer) = sign_in(api, None)?;
     if status == 401 {
         let registration =
             json!({ "username": NAME, "password": PASSWORD, "email": "dev@example.com" });
@@ -17,20 +17,35 @@ pub(super) fn token(api: &str) -> anyhow::Result<String> {
             registered == 201,
             "the user {NAME} cannot be registered: {refusal}\n`cargo xtask dev --reset` starts anew."
         );
-        (status, answer) = sign_in(api)?;
+        (status, answer) = sign_in(api, None)?;
     }
     anyhow::ensure!(status == 200, "the user {NAME} cannot sign in: {answer}");
+    access_token(&answer)
+}
+
+/// Signs the user in to operate; `None` where the API does not take them for an operator.
+pub(super) fn operator_token(api: &str) -> anyhow::Result<Option<String>> {
+    let (status, answer) = sign_in(api, Some("admin"))?;
+    if status == 422 {
+        return Ok(None);
+    }
+    anyhow::ensure!(status == 200, "the user {NAME} cannot sign in: {answer}");
+    access_token(&answer).map(Some)
+}
+
+fn access_token(answer: &Value) -> anyhow::Result<String> {
     let token = answer.get("access_token").and_then(Value::as_str);
     token
         .map(str::to_owned)
         .context("the API answers without a token")
 }
 
-fn sign_in(api: &str) -> anyhow::Result<(u16, Value)> {
-    post(
-        &format!("{api}/v1/auth/login"),
-        &json!({ "username": NAME, "password": PASSWORD }),
-    )
+fn sign_in(api: &str, scope: Option<&str>) -> anyhow::Result<(u16, Value)> {
+    let mut login = json!({ "username": NAME, "password": PASSWORD });
+    if let Some(scope) = scope {
+        login["scope"] = scope.into();
+    }
+    post(&format!("{api}/v1/auth/login"), &login)
 }
 
 fn post(url: &str, body: &Value) -> anyhow::Result<(u16, Value)> {

@@ -1,6 +1,7 @@
 //! The workspace's rules, and `xtask` as a process.
 
 mod emulator;
+mod jobs_verb;
 mod launcher;
 mod lint_verb;
 mod page;

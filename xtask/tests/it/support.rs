@@ -51,7 +51,7 @@ impl Checkout {
         self.path().join("target")
     }
 
-    fn cargo(&self) -> PathBuf {
+    pub(crate) fn cargo(&self) -> PathBuf {
         self.path().join("cargo")
     }
 
