@@ -10,24 +10,28 @@ use serde_json::{Value, json};
 use self::api::Api;
 use crate::progress;
 
+/// How to get a token, and what the exit codes mean.
+const TOKEN: &str = r#"A token, for users whom ADMIN_USERS of the instance names:
+  export TASKHUB_TOKEN=$(curl -s "$URL/v1/auth/login" -H 'Content-Type: application/json' \
+    -d '{"username": "ada", "password": "…", "scope": "admin"}' | jq -r .access_token)
+
+Exit codes: 0 done, 1 refused or no answer, 2 wrong arguments."#;
+
 /// List, show, retry, cancel and count background jobs
 ///
-/// Of what `cargo xtask dev` runs from this checkout, or of any instance with --url and, in TASKHUB_TOKEN,
-/// an access token with the scope `admin`. An operator, whom ADMIN_USERS names, gets one so:
+/// Of what `cargo xtask dev` runs from this checkout, or of any instance with `--url` and, in
+/// `TASKHUB_TOKEN`, an access token with the scope `admin`.
 ///
-///   export TASKHUB_TOKEN=$(curl -s "$URL/v1/auth/login" -H 'Content-Type: application/json' \
-///     -d '{"username": "ada", "password": "…", "scope": "admin"}' | jq -r .access_token)
-///
-/// Example: cargo xtask jobs list --state dead --url https://tasks.example.com
+/// Example: cargo xtask jobs list --state dead --limit 10
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
-    after_help = "Exit codes: 0 done, 1 refused or no answer, 2 wrong arguments."
+    after_help = TOKEN
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
-    /// The instance, such as https://tasks.example.com
+    /// The instance, `https://HOST`
     #[arg(long, global = true)]
     url: Option<url::Url>,
     /// Write what the API answers
@@ -42,7 +46,7 @@ enum Verb {
     List {
         #[arg(long)]
         state: Option<State>,
-        /// Such as welcome_email
+        /// Such as `welcome_email`
         #[arg(long)]
         kind: Option<String>,
         #[arg(long)]
@@ -155,7 +159,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     .map_or_else(|| json!({}), |kind| json!({ "kind": kind }));
                 let answer = api.post("/v1/admin/jobs/retry", Some(&body))?;
                 output.write(&answer, |answer| {
-                    format!("{} dead jobs are tried anew\n", answer["retried"])
+                    format!("dead jobs that are tried anew: {}\n", answer["retried"])
                 });
                 return Ok(ExitCode::SUCCESS);
             }

@@ -285,6 +285,13 @@ async fn logs_are_json_with_request_ids_and_without_secrets() {
         tokens["refresh_token"].as_str().unwrap(),
     );
     post("/v1/auth/refresh", json!({ "refresh_token": refresh })).await;
+    post(
+        "/v1/auth/forgot-password",
+        json!({ "email": "forgot@example.org" }),
+    )
+    .await;
+    let reset = json!({ "code": "thp_sentinel-code", "new_password": "a sentinel password" });
+    post("/v1/auth/reset-password", reset).await;
     let search = format!("{}/v1/tasks?q=sentinel-query", server.url);
     server
         .client
@@ -324,6 +331,9 @@ async fn logs_are_json_with_request_ids_and_without_secrets() {
         JWT_SECRET,
         "logged@example.org",
         "sentinel-query",
+        "forgot@example.org",
+        "thp_sentinel-code",
+        "a sentinel password",
     ] {
         assert!(
             !log.contains(secret) && !metrics.contains(secret),

@@ -8,6 +8,7 @@ mod crashes;
 mod delivery;
 mod logs;
 mod mail;
+mod measures;
 mod outages;
 mod proxy;
 mod retries;

@@ -132,9 +132,11 @@ fn attempts(job: &Value) -> String {
 
 /// The time that says most, and what it is.
 fn when(job: &Value) -> (&'static str, &Value) {
-    match &job["finished_at"] {
-        Value::Null => ("due", &job["due_at"]),
-        finished => ("finished", finished),
+    let finished = &job["finished_at"];
+    if finished.is_null() {
+        ("due", &job["due_at"])
+    } else {
+        ("finished", finished)
     }
 }
 
@@ -143,7 +145,7 @@ fn text(value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     };
     text.chars()
         .map(|character| match character.is_control() {
