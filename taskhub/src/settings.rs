@@ -111,7 +111,7 @@ impl Api {
                 login_address: reader.rate_limit("RATE_LIMIT_LOGIN_ADDRESS"),
                 login_account: reader.rate_limit("RATE_LIMIT_LOGIN_ACCOUNT"),
                 register: reader.rate_limit("RATE_LIMIT_REGISTER"),
-                password_reset: reader.rate_limit("RATE_LIMIT_PASSWORD_RESET"),
+                password_reset: reader.rate_limit("RATE_LIMIT_LOGIN_RESET"),
             },
             admin_users: reader.usernames("ADMIN_USERS"),
             idempotency_life: reader.seconds("IDEMPOTENCY_HOURS", 1..=720) * 3600,

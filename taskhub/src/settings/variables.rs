@@ -299,7 +299,7 @@ pub const VARIABLES: &[Variable] = &[
         "Registrations per client address.",
     ),
     plain(
-        "RATE_LIMIT_PASSWORD_RESET",
+        "RATE_LIMIT_LOGIN_RESET",
         &[Program::Api],
         Fallback::Text("20/1h"),
         "Forgotten passwords per client address.",
