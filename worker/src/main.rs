@@ -54,7 +54,7 @@ enum Command {
     Healthcheck,
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     if let Some(Command::Healthcheck) = Arguments::parse().command {
         return healthcheck::run();
     }

@@ -1,0 +1,47 @@
+//! What the database says happened.
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+/// Every row about a job, for `xtask/src/chaos/facts.rs` to read. Times are seconds since 1970.
+pub(crate) async fn all(db: &mut PgConnection) -> anyhow::Result<Value> {
+    Ok(sqlx::query_scalar(
+        "
+        select jsonb_build_object(
+            'jobs', (
+                select coalesce(jsonb_agg(jsonb_build_object(
+                    'id', public_id, 'key', unique_key, 'probe', args -> 'id', 'mode', args -> 'mode',
+                    'state', state, 'attempt', attempt, 'max_attempts', max_attempts, 'crashes', crashes
+                )), '[]') from job
+            ),
+            'log', (
+                select coalesce(jsonb_agg(jsonb_build_object(
+                    'job', public_id, 'attempt', job_log.attempt, 'outcome', outcome,
+                    'worker', job_log.worker_id, 'at', extract(epoch from at)
+                ) order by job_log.id), '[]') from job_log join job on job.id = job_id
+            ),
+            'effects', (
+                select coalesce(jsonb_agg(jsonb_build_object('job', job_id, 'attempt', attempt)), '[]')
+                from probe_effect
+            ),
+            'causes', (select coalesce(jsonb_agg(probe_id), '[]') from probe_cause)
+        )
+        ",
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// Seconds from the first effect to the last, and milliseconds from enqueueing to each.
+pub(crate) async fn effects(db: &mut PgConnection) -> anyhow::Result<Value> {
+    let (count, seconds, waits): (i64, Option<f64>, Option<Vec<f64>>) = sqlx::query_as(
+        "
+        select count(*), extract(epoch from max(at) - min(at))::float8,
+            array_agg(extract(epoch from at - created_at)::float8 * 1000 order by at - created_at)
+        from probe_effect join job on public_id = job_id
+        ",
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(json!({ "count": count, "seconds": seconds, "waits": waits.unwrap_or_default() }))
+}

@@ -1,0 +1,211 @@
+//! What can be asked of the prober.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection, PgTransaction, postgres::PgConnectOptions};
+use taskhub::{
+    database,
+    jobs::{self, Job, probe::Probe},
+};
+use uuid::Uuid;
+
+use crate::facts;
+
+/// What an order that changes one row, or a few, may take. Longer than the lock timeout of the server.
+const LIMIT: Duration = Duration::from_secs(6);
+
+/// What an order about everything there is may take.
+const LONG_LIMIT: Duration = Duration::from_secs(300);
+
+/// What whoever enqueues writes in the same transaction, as the change that causes a job.
+const CAUSES: &str = "create table if not exists probe_cause (probe_id uuid not null)";
+
+#[derive(Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// Brings the schema up to date and makes the tables of the probes.
+    Prepare {},
+    /// Adds jobs and their causes in one transaction, which is committed or, on purpose, is not.
+    Enqueue { probes: Vec<Probe>, commit: bool },
+    /// Adds so many jobs that only touch the database, each by itself but in one transaction.
+    Bulk { count: u32 },
+    /// Adds so many of them in one statement, as rows that nobody enqueued: for waiting by the million.
+    Fill { count: i64 },
+    /// Removes every job and effect.
+    Clear {},
+    /// Has what runs by the clock under this name fall due now.
+    Slot { name: String },
+    Cancel { job: Uuid },
+    /// Counts what has not ended yet.
+    Live {},
+    /// Has everything that is for later fall due.
+    Hurry {},
+    /// When the first and the last effect were left, how many there are, and how long after its job was
+    /// due each was.
+    Effects {},
+    /// Tells everything.
+    Facts {},
+}
+
+/// Why an order failed, and whether it may have had its effect all the same.
+pub(crate) struct Failure {
+    in_doubt: bool,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    pub(crate) fn answer(&self) -> Value {
+        let outcome = if self.in_doubt { "unknown" } else { "failed" };
+        json!({ "outcome": outcome, "error": format!("{:#}", self.error) })
+    }
+}
+
+/// Of a statement that commits by itself nobody knows whether it did.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            in_doubt: true,
+            error: error.into(),
+        }
+    }
+}
+
+impl Order {
+    pub(crate) fn limit(&self) -> Duration {
+        match self {
+            Self::Enqueue { .. } | Self::Slot { .. } | Self::Cancel { .. } => LIMIT,
+            Self::Prepare {}
+            | Self::Bulk { .. }
+            | Self::Fill { .. }
+            | Self::Clear {}
+            | Self::Live {}
+            | Self::Hurry {}
+            | Self::Effects {}
+            | Self::Facts {} => LONG_LIMIT,
+        }
+    }
+
+    pub(crate) async fn carry_out(
+        self,
+        options: &PgConnectOptions,
+        db: &mut PgConnection,
+    ) -> Result<Value, Failure> {
+        match self {
+            Self::Prepare {} => prepare(options, db).await?,
+            Self::Enqueue { probes, commit } => return enqueue(db, &probes, commit).await,
+            Self::Bulk { count } => bulk(db, count).await?,
+            Self::Fill { count } => fill(db, count).await?,
+            Self::Clear {} => clear(db).await?,
+            Self::Slot { name } => return Ok(slot(db, &name).await?),
+            Self::Cancel { job } => jobs::cancel(db, job).await.map(drop)?,
+            Self::Live {} => return Ok(json!({ "live": live(db).await? })),
+            Self::Hurry {} => hurry(db).await?,
+            Self::Effects {} => return Ok(facts::effects(db).await?),
+            Self::Facts {} => return Ok(facts::all(db).await?),
+        }
+        Ok(json!({ "outcome": "committed" }))
+    }
+}
+
+async fn prepare(options: &PgConnectOptions, db: &mut PgConnection) -> anyhow::Result<()> {
+    database::migrate(options).await?;
+    sqlx::raw_sql(CAUSES).execute(&mut *db).await?;
+    sqlx::raw_sql(jobs::probe::TABLE).execute(db).await?;
+    Ok(())
+}
+
+/// Up to the commit nothing can have happened; a commit that fails may have.
+async fn enqueue(db: &mut PgConnection, probes: &[Probe], commit: bool) -> Result<Value, Failure> {
+    let (transaction, jobs) = added(db, probes).await.map_err(|error| Failure {
+        in_doubt: false,
+        error,
+    })?;
+    if commit {
+        transaction.commit().await?;
+        return Ok(json!({ "outcome": "committed", "jobs": jobs }));
+    }
+    drop(transaction);
+    Ok(json!({ "outcome": "rolled_back" }))
+}
+
+async fn added<'db>(
+    db: &'db mut PgConnection,
+    probes: &[Probe],
+) -> anyhow::Result<(PgTransaction<'db>, Vec<Uuid>)> {
+    let mut transaction = db.begin().await?;
+    let mut ids = Vec::new();
+    for probe in probes {
+        sqlx::query("insert into probe_cause (probe_id) values ($1)")
+            .bind(probe.id)
+            .execute(&mut *transaction)
+            .await?;
+        ids.push(jobs::enqueue(&mut transaction, &Job::Probe(probe.clone())).await?);
+    }
+    Ok((transaction, ids))
+}
+
+async fn bulk(db: &mut PgConnection, count: u32) -> anyhow::Result<()> {
+    let mut transaction = db.begin().await?;
+    for _ in 0..count {
+        let probe: Probe = serde_json::from_value(json!({ "id": Uuid::new_v4(), "mode": "database" }))?;
+        jobs::enqueue(&mut transaction, &Job::Probe(probe)).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn fill(db: &mut PgConnection, count: i64) -> anyhow::Result<()> {
+    sqlx::query(
+        "
+        insert into job (kind, args_version, args)
+        select 'probe', 2, jsonb_build_object('id', gen_random_uuid(), 'mode', 'database')
+        from generate_series(1, $1)
+        ",
+    )
+    .bind(count)
+    .execute(&mut *db)
+    .await?;
+    sqlx::raw_sql("analyze job").execute(db).await?;
+    Ok(())
+}
+
+async fn clear(db: &mut PgConnection) -> anyhow::Result<()> {
+    sqlx::raw_sql("truncate job, job_log, probe_effect, probe_cause")
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Gives the slot's key; none where the last one is still to be seen to.
+async fn slot(db: &mut PgConnection, name: &str) -> anyhow::Result<Value> {
+    let key: Option<String> = sqlx::query_scalar(
+        r#"
+        update periodic set next_at = date_trunc('second', now())
+        where name = $1 and next_at > now()
+        returning 'periodic:' || name || ':' || to_char(next_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        "#,
+    )
+    .bind(name)
+    .fetch_optional(db)
+    .await?;
+    Ok(json!({ "outcome": "committed", "key": key }))
+}
+
+async fn live(db: &mut PgConnection) -> anyhow::Result<i64> {
+    Ok(
+        sqlx::query_scalar(
+            "select count(*) from job where state in ('scheduled', 'ready', 'running')",
+        )
+        .fetch_one(db)
+        .await?,
+    )
+}
+
+async fn hurry(db: &mut PgConnection) -> anyhow::Result<()> {
+    sqlx::raw_sql("update job set run_at = now() where state = 'scheduled' and run_at > now()")
+        .execute(db)
+        .await?;
+    Ok(())
+}
