@@ -1,6 +1,7 @@
 //! The operator's door: everything that is done to this workspace, one verb each.
 
 mod cargo;
+mod chaos;
 mod checkout;
 mod ci;
 mod contract;
@@ -11,6 +12,7 @@ mod environments;
 mod jobs;
 mod launch;
 mod lint;
+mod prober;
 mod process;
 mod progress;
 mod queries;
@@ -53,6 +55,7 @@ enum Verb {
     Lint(lint::Arguments),
     Emulator(emulator::Arguments),
     Tools(tools::Arguments),
+    Chaos(chaos::Arguments),
     #[command(hide = true)]
     Exec(launch::Arguments),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Lint(arguments) => with_signals(|signals| lint::run(&arguments, signals)),
         Verb::Emulator(arguments) => with_signals(|signals| emulator::run(&arguments, signals)),
         Verb::Tools(arguments) => with_signals(|signals| tools::run_verb(&arguments, signals)),
+        Verb::Chaos(arguments) => with_signals(|signals| chaos::run(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -8,6 +8,7 @@ pub(crate) mod given;
 pub(crate) mod placing;
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod trial;
 mod unpack;
 
 use std::{fmt, path::Path};

@@ -40,6 +40,8 @@ pub(crate) enum Purpose {
     Keep,
     /// Data that nobody misses after the run: never written through.
     ThrowAway,
+    /// The same, but what was committed outlives the server, however it ends; not the machine.
+    Trial,
 }
 
 /// A running server. It stops when dropped.
@@ -129,12 +131,11 @@ pub(crate) fn arguments(data: &Path, port: u16, purpose: Purpose) -> Vec<String>
         "log_timezone=GMT",
         "max_connections=300",
     ];
+    if purpose != Purpose::Keep {
+        settings.extend(["fsync=off", "full_page_writes=off"]);
+    }
     if purpose == Purpose::ThrowAway {
-        settings.extend([
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
-        ]);
+        settings.push("synchronous_commit=off");
     }
     let mut line = vec!["-D".to_owned(), data.display().to_string()];
     line.extend(["-p".to_owned(), port.to_string()]);
@@ -150,7 +151,7 @@ impl Postgres {
         // SIGTERM would wait for open connections; SIGQUIT does not even write a checkpoint.
         let stop_with = match purpose {
             Purpose::Keep => Signal::SIGINT,
-            Purpose::ThrowAway => Signal::SIGQUIT,
+            Purpose::ThrowAway | Purpose::Trial => Signal::SIGQUIT,
         };
         let log = File::create(&data.log)
             .with_context(|| format!("{} cannot be written", data.log.display()))?;
@@ -192,6 +193,10 @@ impl Postgres {
 
     pub(crate) fn ended(&mut self) -> anyhow::Result<bool> {
         Ok(self.process.ended()?.is_some())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     pub(crate) fn url(&self, database: &str) -> String {

@@ -74,7 +74,7 @@ fn version(line: &str) -> Option<(String, (u32, u32))> {
 pub(crate) fn arguments(folder: &Path, port: u16, purpose: Purpose) -> Vec<String> {
     let save = match purpose {
         Purpose::Keep => "60 1",
-        Purpose::ThrowAway => "",
+        Purpose::ThrowAway | Purpose::Trial => "",
     };
     let folder = folder.display().to_string();
     [
@@ -101,7 +101,7 @@ impl Redis {
     ) -> anyhow::Result<Self> {
         let stop_with = match purpose {
             Purpose::Keep => Signal::SIGTERM,
-            Purpose::ThrowAway => Signal::SIGKILL,
+            Purpose::ThrowAway | Purpose::Trial => Signal::SIGKILL,
         };
         let data = folder.join("redis");
         fs::create_dir_all(&data).with_context(|| format!("{} cannot be made", data.display()))?;
@@ -144,6 +144,10 @@ impl Redis {
 
     pub(crate) fn ended(&mut self) -> anyhow::Result<bool> {
         Ok(self.process.ended()?.is_some())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     pub(crate) fn url(&self) -> String {
