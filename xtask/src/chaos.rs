@@ -69,7 +69,7 @@ const WORKERS: usize = 4;
 const LEASE: Duration = Duration::from_secs(3);
 
 /// Between two faults, on average.
-const PAUSE: Duration = Duration::from_millis(1200);
+const PAUSE: Duration = Duration::from_millis(1000);
 
 /// Without the fence pauses alone do harm, and few at a time, so that others take over what is paused.
 const UNFENCED_PAUSE: Duration = Duration::from_millis(2500);
@@ -162,19 +162,21 @@ impl Run {
     ) -> anyhow::Result<Self> {
         let step = Step::start();
         let trial = Trial::start(checkout, folder, signals)?;
-        let prober = |url: &str| Prober::start(&programs.prober, url, folder);
+        let prober =
+            |database: &str, redis: &str| Prober::start(&programs.prober, database, redis, folder);
         let mut witness = Witness {
-            prober: prober(&trial.database_url())?,
+            prober: prober(&trial.database_url(), &trial.redis_url())?,
         };
         witness.prepare(signals)?;
         let postgres = Proxy::start(trial.postgres_port())?;
         let redis = Proxy::start(trial.redis_port())?;
         let database_url = trial::database_url(postgres.port);
+        let redis_url = trial::redis_url(redis.port);
         let equipment = Equipment {
             program: programs.worker.clone(),
             folder: folder.to_owned(),
             database_url: database_url.clone(),
-            redis_url: trial::redis_url(redis.port),
+            redis_url: redis_url.clone(),
             lease: LEASE,
             faketime: environment::library("libfaketime.so.1"),
         };
@@ -185,7 +187,7 @@ impl Run {
             seed,
             sink: Sink::start(Random::new(seed, 3))?,
             witness,
-            enqueuer: Some(prober(&database_url)?),
+            enqueuer: Some(prober(&database_url, &redis_url)?),
             victims: Victims {
                 fleet: Fleet::start(equipment, WORKERS)?,
                 trial,

@@ -1,5 +1,6 @@
 //! The operator's door: everything that is done to this workspace, one verb each.
 
+mod bench;
 mod cargo;
 mod chaos;
 mod checkout;
@@ -56,6 +57,7 @@ enum Verb {
     Emulator(emulator::Arguments),
     Tools(tools::Arguments),
     Chaos(chaos::Arguments),
+    Bench(bench::Arguments),
     #[command(hide = true)]
     Exec(launch::Arguments),
 }
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Verb::Emulator(arguments) => with_signals(|signals| emulator::run(&arguments, signals)),
         Verb::Tools(arguments) => with_signals(|signals| tools::run_verb(&arguments, signals)),
         Verb::Chaos(arguments) => with_signals(|signals| chaos::run(&arguments, signals)),
+        Verb::Bench(arguments) => with_signals(|signals| bench::run(&arguments, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -89,17 +89,22 @@ fn arguments(build: Build) -> Vec<&'static str> {
 
 /// A running prober. It stops when dropped.
 pub(crate) struct Prober {
-    process: Process,
+    _process: Process,
     orders: ChildStdin,
     answers: Receiver<String>,
 }
 
 impl Prober {
     /// Starts one whose log is written to `folder`.
-    pub(crate) fn start(program: &Path, database_url: &str, folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        program: &Path,
+        database_url: &str,
+        redis_url: &str,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         let mut command = launch::command(program, Identity::Own, Signal::SIGKILL);
         command
-            .arg(database_url)
+            .args([database_url, redis_url])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log(folder, "prober")?);
@@ -115,7 +120,7 @@ impl Prober {
             }
         });
         Ok(Self {
-            process,
+            _process: process,
             orders,
             answers: receiver,
         })
@@ -153,10 +158,6 @@ impl Prober {
                 Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the prober has ended"),
             }
         }
-    }
-
-    pub(crate) fn ended(&mut self) -> anyhow::Result<bool> {
-        Ok(self.process.ended()?.is_some())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the database says happened.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgConnection;
 
 /// Every row about a job, for `xtask/src/chaos/facts.rs` to read. Times are seconds since 1970.
@@ -30,18 +30,4 @@ pub(crate) async fn all(db: &mut PgConnection) -> anyhow::Result<Value> {
     )
     .fetch_one(db)
     .await?)
-}
-
-/// Seconds from the first effect to the last, and milliseconds from enqueueing to each.
-pub(crate) async fn effects(db: &mut PgConnection) -> anyhow::Result<Value> {
-    let (count, seconds, waits): (i64, Option<f64>, Option<Vec<f64>>) = sqlx::query_as(
-        "
-        select count(*), extract(epoch from max(at) - min(at))::float8,
-            array_agg(extract(epoch from at - created_at)::float8 * 1000 order by at - created_at)
-        from probe_effect join job on public_id = job_id
-        ",
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(json!({ "count": count, "seconds": seconds, "waits": waits.unwrap_or_default() }))
 }

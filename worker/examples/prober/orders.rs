@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection, PgTransaction, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgTransaction, postgres::PgConnectOptions};
 use taskhub::{
     database,
     jobs::{self, Job, probe::Probe},
@@ -28,25 +28,35 @@ pub(crate) enum Order {
     /// Brings the schema up to date and makes the tables of the probes.
     Prepare {},
     /// Adds jobs and their causes in one transaction, which is committed or, on purpose, is not.
-    Enqueue { probes: Vec<Probe>, commit: bool },
+    Enqueue {
+        probes: Vec<Probe>,
+        commit: bool,
+    },
     /// Adds so many jobs that only touch the database, each by itself but in one transaction.
-    Bulk { count: u32 },
-    /// Adds so many of them in one statement, as rows that nobody enqueued: for waiting by the million.
-    Fill { count: i64 },
-    /// Removes every job and effect.
-    Clear {},
+    Bulk {
+        count: u32,
+    },
     /// Has what runs by the clock under this name fall due now.
-    Slot { name: String },
-    Cancel { job: Uuid },
+    Slot {
+        name: String,
+    },
+    Cancel {
+        job: Uuid,
+    },
     /// Counts what has not ended yet.
     Live {},
     /// Has everything that is for later fall due.
     Hurry {},
-    /// When the first and the last effect were left, how many there are, and how long after its job was
-    /// due each was.
-    Effects {},
     /// Tells everything.
     Facts {},
+    /// Carries out statements that ask nothing.
+    Execute {
+        sql: String,
+    },
+    /// Answers a question whose answer is one JSON value.
+    Query {
+        sql: String,
+    },
 }
 
 /// Why an order failed, and whether it may have had its effect all the same.
@@ -73,17 +83,21 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 impl Order {
+    /// Whether workers are told of it, as the API tells them of what a request enqueued.
+    pub(crate) fn rings(&self) -> bool {
+        matches!(self, Self::Enqueue { .. } | Self::Bulk { .. })
+    }
+
     pub(crate) fn limit(&self) -> Duration {
         match self {
             Self::Enqueue { .. } | Self::Slot { .. } | Self::Cancel { .. } => LIMIT,
             Self::Prepare {}
             | Self::Bulk { .. }
-            | Self::Fill { .. }
-            | Self::Clear {}
             | Self::Live {}
             | Self::Hurry {}
-            | Self::Effects {}
-            | Self::Facts {} => LONG_LIMIT,
+            | Self::Facts {}
+            | Self::Execute { .. }
+            | Self::Query { .. } => LONG_LIMIT,
         }
     }
 
@@ -96,14 +110,18 @@ impl Order {
             Self::Prepare {} => prepare(options, db).await?,
             Self::Enqueue { probes, commit } => return enqueue(db, &probes, commit).await,
             Self::Bulk { count } => bulk(db, count).await?,
-            Self::Fill { count } => fill(db, count).await?,
-            Self::Clear {} => clear(db).await?,
             Self::Slot { name } => return Ok(slot(db, &name).await?),
             Self::Cancel { job } => jobs::cancel(db, job).await.map(drop)?,
             Self::Live {} => return Ok(json!({ "live": live(db).await? })),
             Self::Hurry {} => hurry(db).await?,
-            Self::Effects {} => return Ok(facts::effects(db).await?),
             Self::Facts {} => return Ok(facts::all(db).await?),
+            Self::Execute { sql } => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(db).await?;
+            }
+            Self::Query { sql } => {
+                let query = sqlx::query_scalar(AssertSqlSafe(sql));
+                return Ok(query.fetch_one(db).await?);
+            }
         }
         Ok(json!({ "outcome": "committed" }))
     }
@@ -149,32 +167,11 @@ async fn added<'db>(
 async fn bulk(db: &mut PgConnection, count: u32) -> anyhow::Result<()> {
     let mut transaction = db.begin().await?;
     for _ in 0..count {
-        let probe: Probe = serde_json::from_value(json!({ "id": Uuid::new_v4(), "mode": "database" }))?;
+        let probe: Probe =
+            serde_json::from_value(json!({ "id": Uuid::new_v4(), "mode": "database" }))?;
         jobs::enqueue(&mut transaction, &Job::Probe(probe)).await?;
     }
     transaction.commit().await?;
-    Ok(())
-}
-
-async fn fill(db: &mut PgConnection, count: i64) -> anyhow::Result<()> {
-    sqlx::query(
-        "
-        insert into job (kind, args_version, args)
-        select 'probe', 2, jsonb_build_object('id', gen_random_uuid(), 'mode', 'database')
-        from generate_series(1, $1)
-        ",
-    )
-    .bind(count)
-    .execute(&mut *db)
-    .await?;
-    sqlx::raw_sql("analyze job").execute(db).await?;
-    Ok(())
-}
-
-async fn clear(db: &mut PgConnection) -> anyhow::Result<()> {
-    sqlx::raw_sql("truncate job, job_log, probe_effect, probe_cause")
-        .execute(db)
-        .await?;
     Ok(())
 }
 
@@ -194,13 +191,11 @@ async fn slot(db: &mut PgConnection, name: &str) -> anyhow::Result<Value> {
 }
 
 async fn live(db: &mut PgConnection) -> anyhow::Result<i64> {
-    Ok(
-        sqlx::query_scalar(
-            "select count(*) from job where state in ('scheduled', 'ready', 'running')",
-        )
-        .fetch_one(db)
-        .await?,
+    Ok(sqlx::query_scalar(
+        "select count(*) from job where state in ('scheduled', 'ready', 'running')",
     )
+    .fetch_one(db)
+    .await?)
 }
 
 async fn hurry(db: &mut PgConnection) -> anyhow::Result<()> {

@@ -189,19 +189,16 @@ impl<'a> Traffic<'a> {
     /// What takes many attempts is enqueued early.
     fn mode(&mut self) -> Mode {
         let elapsed = self.began.elapsed();
-        let early = elapsed < self.time.mul_f64(0.6);
-        if early
-            && self
-                .poisoned
-                .is_none_or(|last| last.elapsed() > POISON_PAUSE)
-        {
-            self.poisoned = Some(Instant::now());
+        let early = elapsed < self.time / 3;
+        let poisonous = elapsed < self.time.mul_f64(0.6);
+        if poisonous && self.poisoned.elapsed() > POISON_PAUSE {
+            self.poisoned = Instant::now();
             return Mode::Crash;
         }
         match self.random.below(100) {
             0 if early => Mode::Fail,
             0..=11 => Mode::External,
-            12..=27 => Mode::Slow,
+            choice if choice < 12 + self.slow => Mode::Slow,
             _ => Mode::Database,
         }
     }

@@ -94,6 +94,10 @@ impl Trial {
     pub(crate) fn database_url(&self) -> String {
         database_url(self.postgres_port)
     }
+
+    pub(crate) fn redis_url(&self) -> String {
+        redis_url(self.redis_port)
+    }
 }
 
 /// The trial's database by way of that port.

@@ -2,6 +2,7 @@
 
 mod emulator;
 mod jobs_verb;
+mod chaos;
 mod launcher;
 mod lint_verb;
 mod page;

@@ -13,6 +13,13 @@ use tempfile::TempDir;
 
 pub(crate) const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
+/// The checkout that this test is of.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+}
+
 /// What `xtask` believes to be its checkout.
 pub(crate) struct Checkout {
     folder: TempDir,

@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     process::Command,
 };
 
 use serde_json::Value;
+
+use crate::support::root;
 
 /// Every member's dependencies of all kinds.
 fn members() -> BTreeMap<String, BTreeSet<String>> {
@@ -35,12 +36,6 @@ fn dependencies(package: &Value) -> BTreeSet<String> {
 
 fn name(value: &Value) -> String {
     value["name"].as_str().expect("a name").to_owned()
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the workspace")
 }
 
 #[test]
