@@ -1,4 +1,7 @@
-"""The same job for Celery: one row, left once however often the job is delivered.
+"""The same job for Celery: a row in a table without a key, left once however often the job is delivered.
+
+What makes a job idempotent whatever it does is a log of the jobs that are done, written in the transaction
+of the effect. TaskHub keeps one itself; a Celery task has to.
 
 Tuned as its documentation advises for many short jobs: no result backend, no gossip, prefetching, one
 connection for each process, statements prepared, hiredis as the parser.
@@ -39,10 +42,10 @@ def connect(**_):
 
 @app.task(name="peer.effect")
 def effect(job_id, enqueued_at):
-    db.execute(
-        "insert into peer_effect (job_id, enqueued_at) values (%s, to_timestamp(%s)) on conflict do nothing",
-        (job_id, enqueued_at),
-    )
+    with db.transaction():
+        new = db.execute("insert into peer_log (job_id) values (%s) on conflict do nothing", (job_id,))
+        if new.rowcount:
+            db.execute("insert into peer_effect (enqueued_at) values (to_timestamp(%s))", (enqueued_at,))
 
 
 def enqueue(count, rate):

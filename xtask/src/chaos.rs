@@ -25,15 +25,17 @@ use self::{
     random::Random,
     report::Report,
     sink::Sink,
-    traffic::{Record, Traffic, Witness},
+    traffic::{Mix, Record, Traffic, Witness},
 };
 use crate::{
     checkout::Checkout,
-    environment,
     prober::{Build, Prober, Programs},
     progress::{self, Step},
     run_folder::RunFolder,
-    servers::trial::{self, Trial},
+    servers::{
+        self,
+        trial::{self, Trial},
+    },
     signals::Signals,
 };
 
@@ -71,8 +73,9 @@ const LEASE: Duration = Duration::from_secs(3);
 /// Between two faults, on average.
 const PAUSE: Duration = Duration::from_millis(1000);
 
-/// Without the fence pauses alone do harm, and few at a time, so that others take over what is paused.
-const UNFENCED_PAUSE: Duration = Duration::from_millis(2500);
+/// Without the fence long pauses alone do the harm, and few at a time, so that others take over what is
+/// paused.
+const UNFENCED_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long jobs may take to end once nothing breaks any more.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -101,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     let time = Duration::from_secs_f64(60.0 * arguments.minutes);
     let step = Step::start();
     let mut storm = arguments.storm(seed);
-    let record = run.storm(&mut storm, time, arguments.slow(), signals)?;
+    let record = run.storm(&mut storm, time, arguments.mix(), signals)?;
     step.done(format_args!(
         "{} faults, seed {seed}",
         storm.count.values().sum::<usize>()
@@ -127,15 +130,19 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
 }
 
 impl Arguments {
-    /// Of a hundred jobs so many take seconds.
-    fn slow(&self) -> usize {
-        if self.unfenced { 60 } else { 16 }
+    /// Without the fence, work that is under way for long enough to be caught, and nothing that delays
+    /// its being taken over.
+    fn mix(&self) -> Mix {
+        Mix {
+            slow: if self.unfenced { 20 } else { 16 },
+            poison: !self.unfenced,
+        }
     }
 
     fn storm(&self, seed: u64) -> Storm {
         let random = Random::new(seed, 1);
         if self.unfenced {
-            Storm::new(random, &[Fault::WorkerPaused], UNFENCED_PAUSE)
+            Storm::new(random, &[Fault::WorkerPausedLong], UNFENCED_PAUSE)
         } else {
             Storm::new(random, &Fault::ALL, PAUSE)
         }
@@ -178,7 +185,7 @@ impl Run {
             database_url: database_url.clone(),
             redis_url: redis_url.clone(),
             lease: LEASE,
-            faketime: environment::library("libfaketime.so.1"),
+            faketime: servers::faketime(&checkout.packages(), signals)?,
         };
         if equipment.faketime.is_none() {
             progress::say("            no libfaketime here: every worker's clock is right");
@@ -207,14 +214,14 @@ impl Run {
         &mut self,
         storm: &mut Storm,
         time: Duration,
-        slow: usize,
+        mix: Mix,
         signals: &Signals,
     ) -> anyhow::Result<Record> {
         let Some(enqueuer) = self.enqueuer.take() else {
             anyhow::bail!("there is one storm in a run");
         };
         let random = Random::new(self.seed, 2);
-        let mut traffic = Traffic::new(enqueuer, random, &self.sink, time, slow);
+        let mut traffic = Traffic::new(enqueuer, random, &self.sink, time, mix);
         let end = Instant::now() + time;
         while Instant::now() < end {
             traffic.tend()?;
@@ -231,15 +238,29 @@ impl Run {
         Ok(traffic.record())
     }
 
-    /// Waits until every job has ended, or long enough.
+    /// Waits until every job has ended and every worker had its chance to do wrong, or long enough.
     fn settle(&mut self, signals: &Signals) -> anyhow::Result<()> {
         self.victims.trial.ready(signals)?;
         let deadline = Instant::now() + PATIENCE;
         // A connection that a crash has broken is replaced with the second order.
         let _ = self.witness.live(signals);
-        while self.witness.live(signals)? > 0 && Instant::now() < deadline {
+        loop {
             self.victims.fleet.tend()?;
+            let settled = !self.victims.fleet.is_paused() && self.witness.live(signals)? == 0;
+            if settled || Instant::now() > deadline {
+                break;
+            }
             signals.wait(Duration::from_millis(300))?;
+        }
+        self.linger(signals)
+    }
+
+    /// A moment for those who were paused to the end: what they would do, they do at once.
+    fn linger(&mut self, signals: &Signals) -> anyhow::Result<()> {
+        let end = Instant::now() + LEASE;
+        while Instant::now() < end {
+            self.victims.fleet.tend()?;
+            signals.wait(Duration::from_millis(50))?;
         }
         Ok(())
     }

@@ -29,16 +29,3 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
 }
-
-/// A library of this name where systems put those that are preloaded.
-pub(crate) fn library(name: &str) -> Option<PathBuf> {
-    let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
-    [
-        "/usr/lib".into(),
-        format!("/usr/lib/{triple}"),
-        "/usr/lib64".to_owned(),
-    ]
-    .into_iter()
-    .map(|folder| PathBuf::from(folder).join("faketime").join(name))
-    .find(|file| file.is_file())
-}

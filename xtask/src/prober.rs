@@ -47,17 +47,17 @@ impl Programs {
         build: Build,
         signals: &Signals,
     ) -> anyhow::Result<Self> {
+        let profile = match build {
+            Build::Test | Build::Unfenced => "debug",
+            Build::Release => "release",
+        };
         // Two builds at a time would put their workers in the same place.
-        let lock = File::create(checkout.target.join("probed.lock"))?;
+        let lock = File::create(checkout.target.join(format!("probed-{profile}.lock")))?;
         lock.lock()?;
         let mut command = cargo::command();
         command.args(arguments(build)).current_dir(&checkout.root);
         let status = process::run("cargo build", command, signals)?;
         anyhow::ensure!(status.success(), "the programs cannot be built");
-        let profile = match build {
-            Build::Test | Build::Unfenced => "debug",
-            Build::Release => "release",
-        };
         let built = checkout.target.join(profile).join("examples");
         let take = |name| {
             let program = folder.join(name);

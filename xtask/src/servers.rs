@@ -11,7 +11,10 @@ pub(crate) mod redis;
 pub(crate) mod trial;
 mod unpack;
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use crate::{environment, servers::given::Given, signals::Signals};
 
@@ -97,6 +100,11 @@ pub(crate) fn redis_program(
         return Ok(Some(program));
     }
     unpack::redis(packages, signals)
+}
+
+/// The library that makes a program believe in another time. A test can do without it.
+pub(crate) fn faketime(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
+    unpack::faketime(packages, signals)
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -122,7 +122,8 @@ pub(super) const PROBE: Rules = Rules {
         base: Duration::from_millis(50),
         cap: Duration::from_secs(1),
     },
-    timeout: Duration::from_secs(10),
+    // Longer than a test pauses a worker, which is to find its job under way.
+    timeout: Duration::from_secs(20),
     uniqueness: Uniqueness::Forever,
     ..USUAL
 };

@@ -22,12 +22,15 @@ use crate::{
 const WORKER: &str = include_str!("../../bench/worker.py");
 const REQUIREMENTS: &str = include_str!("../../bench/requirements.txt");
 
-/// The table its jobs leave their rows in; the key makes what is delivered twice count once.
-pub(super) const TABLE: &str = "
+/// Where its jobs leave their rows, and what it knows of those that are done.
+pub(super) const TABLES: &str = "
     create table if not exists peer_effect (
-        job_id text primary key,
         enqueued_at timestamptz not null,
         at timestamptz not null default clock_timestamp()
+    );
+    create table if not exists peer_log (
+        job_id text primary key,
+        at timestamptz not null default now()
     )
 ";
 

@@ -81,7 +81,7 @@ impl<'a> Ground<'a> {
         let mut prober = Prober::start(&programs.prober, &database, &redis, folder)?;
         prober.ask(&json!({ "order": "prepare" }), signals)?;
         prober.ask(
-            &json!({ "order": "execute", "sql": celery::TABLE }),
+            &json!({ "order": "execute", "sql": celery::TABLES }),
             signals,
         )?;
         Ok(Self {
@@ -97,7 +97,7 @@ impl<'a> Ground<'a> {
         contender: &Contender<'_>,
         count: u32,
     ) -> anyhow::Result<Measures> {
-        self.execute("truncate job, job_log, probe_effect, peer_effect")?;
+        self.execute("truncate job, job_log, probe_effect, peer_effect, peer_log")?;
         let worker = self.worker(contender)?;
         self.enqueue(contender, WARM_UP)?;
         self.wait(contender, WARM_UP)?;

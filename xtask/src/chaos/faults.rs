@@ -21,6 +21,8 @@ const LONGEST_ABSENCE: Duration = Duration::from_secs(3);
 pub(super) enum Fault {
     WorkerKilled,
     WorkerPaused,
+    /// So long that others finish what it had in hand.
+    WorkerPausedLong,
     WorkerStopped,
     WorkerClockWrong,
     RedisEmptied,
@@ -38,9 +40,10 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::WorkerKilled,
         Self::WorkerPaused,
+        Self::WorkerPausedLong,
         Self::WorkerStopped,
         Self::WorkerClockWrong,
         Self::RedisEmptied,
@@ -61,6 +64,7 @@ impl Fault {
         match self {
             Self::WorkerKilled => "worker killed",
             Self::WorkerPaused => "worker paused beyond its lease",
+            Self::WorkerPausedLong => "worker paused far beyond its lease",
             Self::WorkerStopped => "worker stopped",
             Self::WorkerClockWrong => "worker's clock an hour off",
             Self::RedisEmptied => "Redis emptied",
@@ -134,7 +138,7 @@ impl Storm {
             if self.inject(fault, victims)? {
                 *self.count.entry(fault).or_default() += 1;
             }
-            let pause = self.random.between(Duration::ZERO, 2 * self.pause);
+            let pause = self.random.between(self.pause / 2, self.pause * 3 / 2);
             self.next_at = Instant::now() + pause;
         }
         Ok(())
@@ -158,7 +162,8 @@ impl Storm {
         let (postgres, redis) = (&victims.postgres, &victims.redis);
         match fault {
             Fault::WorkerKilled => return victims.fleet.kill(choice, moment),
-            Fault::WorkerPaused => return victims.fleet.pause(choice, beyond + LONGEST_ABSENCE),
+            Fault::WorkerPaused => return victims.fleet.pause(choice, beyond),
+            Fault::WorkerPausedLong => return victims.fleet.pause(choice, 5 * victims.lease),
             Fault::WorkerStopped => return victims.fleet.stop(choice),
             Fault::WorkerClockWrong => {
                 let hours = if random.one_in(2) { 1 } else { -1 };
@@ -190,13 +195,12 @@ impl Storm {
 }
 
 impl Victims {
-    /// Ends every fault.
+    /// Ends every fault but pauses, which end by themselves.
     pub(super) fn recover(&mut self) -> anyhow::Result<()> {
         self.postgres.heal();
         self.redis.heal();
         self.trial.start_postgres()?;
-        self.trial.start_redis()?;
-        self.fleet.resume()
+        self.trial.start_redis()
     }
 }
 

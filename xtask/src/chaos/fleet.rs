@@ -196,6 +196,12 @@ impl Fleet {
         Ok(true)
     }
 
+    /// Whether one is paused, and may yet do what it should not.
+    pub(super) fn is_paused(&self) -> bool {
+        let mut members = self.members.iter();
+        members.any(|member| matches!(member, Member::Paused(..)))
+    }
+
     /// Kills one and starts it with a wrong clock.
     pub(super) fn shift_clock(&mut self, choice: usize, hours: i32) -> anyhow::Result<bool> {
         if self.equipment.faketime.is_none() {
@@ -207,17 +213,6 @@ impl Fleet {
         self.end(process)?;
         self.members[place] = Member::Up(self.spawn(Some(hours))?);
         Ok(true)
-    }
-
-    /// Lets all that are paused go on.
-    pub(super) fn resume(&mut self) -> anyhow::Result<()> {
-        let now = Instant::now();
-        for member in &mut self.members {
-            if let Member::Paused(_, until) = member {
-                *until = now;
-            }
-        }
-        self.tend()
     }
 }
 

@@ -48,6 +48,15 @@ pub(super) enum Outcome {
     Unknown,
 }
 
+/// What is enqueued beside the usual.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mix {
+    /// Of a hundred jobs so many take seconds.
+    pub(super) slow: usize,
+    /// Whether there are jobs that take their workers down.
+    pub(super) poison: bool,
+}
+
 pub(super) struct Traffic<'a> {
     prober: Prober,
     random: Random,
@@ -56,8 +65,7 @@ pub(super) struct Traffic<'a> {
     began: Instant,
     time: Duration,
     next_at: Instant,
-    /// Of a hundred jobs so many take seconds.
-    slow: usize,
+    mix: Mix,
     poisoned: Instant,
     asked: Option<Asked>,
     jobs: Vec<String>,
@@ -72,13 +80,13 @@ enum Asked {
 }
 
 impl<'a> Traffic<'a> {
-    /// For `time` from now; of a hundred jobs `slow` take seconds.
+    /// For `time` from now.
     pub(super) fn new(
         prober: Prober,
         random: Random,
         sink: &'a Sink,
         time: Duration,
-        slow: usize,
+        mix: Mix,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -88,7 +96,7 @@ impl<'a> Traffic<'a> {
             began: now,
             time,
             next_at: now,
-            slow,
+            mix,
             // The first one meets workers that are at work.
             poisoned: now + FIRST_POISON - POISON_PAUSE,
             asked: None,
@@ -191,14 +199,14 @@ impl<'a> Traffic<'a> {
         let elapsed = self.began.elapsed();
         let early = elapsed < self.time / 3;
         let poisonous = elapsed < self.time.mul_f64(0.6);
-        if poisonous && self.poisoned.elapsed() > POISON_PAUSE {
+        if poisonous && self.mix.poison && self.poisoned.elapsed() > POISON_PAUSE {
             self.poisoned = Instant::now();
             return Mode::Crash;
         }
         match self.random.below(100) {
             0 if early => Mode::Fail,
             0..=11 => Mode::External,
-            choice if choice < 12 + self.slow => Mode::Slow,
+            choice if choice < 12 + self.mix.slow => Mode::Slow,
             _ => Mode::Database,
         }
     }

@@ -7,7 +7,7 @@ mod pip;
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -40,6 +40,19 @@ pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option
     first(
         "Redis",
         &[("apt-get", apt::redis), ("pip", pip::redis)],
+        packages,
+        signals,
+    )
+}
+
+/// The library that makes a program believe in another time, where it is installed or can be had.
+pub(super) fn faketime(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
+    if let Some(library) = apt::faketime_below(Path::new("/")) {
+        return Ok(Some(library));
+    }
+    first(
+        "libfaketime",
+        &[("apt-get", apt::faketime)],
         packages,
         signals,
     )

@@ -37,7 +37,7 @@ fn no_job_is_lost_or_done_twice_whatever_breaks() {
 
 #[test]
 fn without_the_fence_the_same_check_finds_jobs_that_were_done_twice() {
-    let (status, report) = chaos(&["--minutes=0.3", "--seed=7", "--unfenced"]);
+    let (status, report) = chaos(&["--minutes=0.2", "--seed=7", "--unfenced"]);
     assert_eq!(status.code(), Some(1));
     let violations = report["violations"].as_array().expect("violations");
     let twice = |violation: &&Value| violation["what"] == "it is done and left 2 effects";

@@ -1,4 +1,4 @@
-//! Redis from Debian's own packages, signed and fit for this very system.
+//! Redis, and a library for tests, from Debian's own packages, signed and fit for this very system.
 
 use std::{
     fs,
@@ -25,20 +25,11 @@ pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option
     if let Some(program) = Program::at(&server) {
         return Ok(Some(program));
     }
-    let (Some(apt), Some(dpkg)) = (
-        environment::on_path("apt-get"),
-        environment::on_path("dpkg"),
-    ) else {
+    let Some(tools) = Tools::of_this_machine() else {
         return Ok(None);
     };
     unpacked(&folder, |draft| {
-        let download: Vec<&str> = ["download", "-q"].into_iter().chain(PACKAGES).collect();
-        run("apt-get", &apt, draft, &download, signals)?;
-        for package in archives(draft)? {
-            let package = package.to_str().context("a file name that is no text")?;
-            run("dpkg", &dpkg, draft, &["-x", package, "."], signals)?;
-            fs::remove_file(draft.join(package))?;
-        }
+        tools.unpack(&PACKAGES, draft, signals)?;
         let server = draft.join("usr/bin/redis-server");
         if !server.exists() {
             symlink("redis-check-rdb", server)?;
@@ -48,6 +39,54 @@ pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option
     Ok(Some(
         Program::at(&server).context("what was unpacked does not run")?,
     ))
+}
+
+/// The library that makes a program believe in another time, for programs with several threads.
+pub(super) fn faketime(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
+    let folder = packages.join("faketime-apt");
+    let library = || faketime_below(&folder);
+    if library().is_some() {
+        return Ok(library());
+    }
+    let Some(tools) = Tools::of_this_machine() else {
+        return Ok(None);
+    };
+    unpacked(&folder, |draft| {
+        tools.unpack(&["libfaketime"], draft, signals)
+    })?;
+    Ok(library())
+}
+
+/// Where Debian puts it, below `/` or wherever its package was unpacked.
+pub(super) fn faketime_below(root: &Path) -> Option<PathBuf> {
+    let folder = format!("usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH);
+    let library = root.join(folder).join("libfaketimeMT.so.1");
+    library.is_file().then_some(library)
+}
+
+struct Tools {
+    apt: PathBuf,
+    dpkg: PathBuf,
+}
+
+impl Tools {
+    fn of_this_machine() -> Option<Self> {
+        Some(Self {
+            apt: environment::on_path("apt-get")?,
+            dpkg: environment::on_path("dpkg")?,
+        })
+    }
+
+    fn unpack(&self, names: &[&str], draft: &Path, signals: &Signals) -> anyhow::Result<()> {
+        let download = [&["download", "-q"], names].concat();
+        run("apt-get", &self.apt, draft, &download, signals)?;
+        for package in archives(draft)? {
+            let package = package.to_str().context("a file name that is no text")?;
+            run("dpkg", &self.dpkg, draft, &["-x", package, "."], signals)?;
+            fs::remove_file(draft.join(package))?;
+        }
+        Ok(())
+    }
 }
 
 fn archives(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
