@@ -77,8 +77,9 @@ const PAUSE: Duration = Duration::from_millis(1000);
 /// paused.
 const UNFENCED_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long jobs may take to end once nothing breaks any more.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long not one more job may end once nothing breaks any more. Those that lost their workers run one
+/// at a time, so that all of them may take long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn minutes(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -238,15 +239,19 @@ impl Run {
         Ok(traffic.record())
     }
 
-    /// Waits until every job has ended and every worker had its chance to do wrong, or long enough.
+    /// Waits until every job has ended and every worker had its chance to do wrong, or nothing moves.
     fn settle(&mut self, signals: &Signals) -> anyhow::Result<()> {
         self.victims.trial.ready(signals)?;
-        let deadline = Instant::now() + PATIENCE;
         // A connection that a crash has broken is replaced with the second order.
         let _ = self.witness.live(signals);
+        let (mut least, mut deadline) = (u64::MAX, Instant::now() + PATIENCE);
         loop {
             self.victims.fleet.tend()?;
-            let settled = !self.victims.fleet.is_paused() && self.witness.live(signals)? == 0;
+            let live = self.witness.live(signals)?;
+            if live < least {
+                (least, deadline) = (live, Instant::now() + PATIENCE);
+            }
+            let settled = live == 0 && !self.victims.fleet.is_paused();
             if settled || Instant::now() > deadline {
                 break;
             }

@@ -74,8 +74,18 @@ fn formatting() -> Command {
     cargo_with(&["fmt", "--all", "--check"])
 }
 
+/// With the feature, because some examples need it.
+const CLIPPY: [&str; 6] = [
+    "clippy",
+    "--workspace",
+    "--all-targets",
+    "--features",
+    "taskhub-worker/probe",
+    "--target-dir",
+];
+
 fn clippy(checkout: &Checkout) -> Command {
-    let mut command = cargo_with(&["clippy", "--workspace", "--all-targets", "--target-dir"]);
+    let mut command = cargo_with(&CLIPPY);
     command
         .arg(queries::checked(checkout))
         .args(["--", "-D", "warnings"]);

@@ -24,7 +24,7 @@ use crate::{
 const WARM_UP: u32 = 200;
 
 /// Jobs at the low rate, and how many of them a second.
-const CALM: u32 = 200;
+pub(super) const CALM: u32 = 200;
 const CALM_RATE: u32 = 20;
 
 /// How long a round may take in all.
@@ -97,7 +97,7 @@ impl<'a> Ground<'a> {
         contender: &Contender<'_>,
         count: u32,
     ) -> anyhow::Result<Measures> {
-        self.execute("truncate job, job_log, probe_effect, peer_effect, peer_log")?;
+        self.clear()?;
         let worker = self.worker(contender)?;
         self.enqueue(contender, WARM_UP)?;
         self.wait(contender, WARM_UP)?;
@@ -108,12 +108,12 @@ impl<'a> Ground<'a> {
         let (start_p50, start_p99) = self.starts(contender)?;
 
         self.execute("truncate probe_effect, peer_effect; checkpoint")?;
-        let before = self.cpu(&worker);
+        let before = self.cpu_seconds(&worker);
         let began = Instant::now();
         self.enqueue(contender, count)?;
         let enqueue_seconds = began.elapsed().as_secs_f64();
         self.wait(contender, count)?;
-        let after = self.cpu(&worker);
+        let after = self.cpu_seconds(&worker);
         let worker_memory = usage::memory(worker.id());
         drop(worker);
         let per_thousand = |of: usize| (after[of] - before[of]) * 1000.0 / f64::from(count);
@@ -137,6 +137,11 @@ impl<'a> Ground<'a> {
         ];
         let command = prober::worker_command(&programs.worker, self.folder, &settings)?;
         Process::spawn("worker", command, Signal::SIGKILL)
+    }
+
+    /// Removes every job and effect.
+    pub(super) fn clear(&mut self) -> anyhow::Result<()> {
+        self.execute("truncate job, job_log, probe_effect, peer_effect, peer_log")
     }
 
     pub(super) fn execute(&mut self, sql: &str) -> anyhow::Result<()> {
@@ -173,9 +178,14 @@ impl<'a> Ground<'a> {
             Contender::TaskHub(_) => None,
             Contender::Celery(celery) => Some(celery),
         };
-        if let Some(celery) = celery {
-            return celery.enqueue(&self.trial, CALM, CALM_RATE, self.signals);
+        match celery {
+            Some(celery) => celery.enqueue(&self.trial, CALM, CALM_RATE, self.signals),
+            None => self.enqueue_probes_calmly(),
         }
+    }
+
+    /// So many, one by one.
+    pub(super) fn enqueue_probes_calmly(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         for number in 0..CALM {
             let at = began + Duration::from_secs(1) * number / CALM_RATE;
@@ -186,15 +196,21 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
-    /// Waits until there are so many effects.
+    /// Waits until there are so many effects and no more.
     fn wait(&mut self, contender: &Contender<'_>, count: u32) -> anyhow::Result<()> {
+        let done = self.wait_for(table(contender), count)?;
+        anyhow::ensure!(done == count, "{done} effects of {count} jobs");
+        Ok(())
+    }
+
+    /// Waits until there are so many effects, and gives how many there are.
+    pub(super) fn wait_for(&mut self, table: &str, count: u32) -> anyhow::Result<u32> {
         let deadline = Instant::now() + PATIENCE;
-        let sql = format!("select to_jsonb(count(*)) from {}", table(contender));
+        let sql = format!("select to_jsonb(count(*)) from {table}");
         loop {
             let done = self.query(&sql)?.as_u64().unwrap_or_default();
             if done >= u64::from(count) {
-                anyhow::ensure!(done == u64::from(count), "{done} effects of {count} jobs");
-                return Ok(());
+                return Ok(u32::try_from(done)?);
             }
             anyhow::ensure!(
                 Instant::now() < deadline,
@@ -210,7 +226,8 @@ impl<'a> Ground<'a> {
         Ok(self.query(&sql)?.as_f64().unwrap_or(f64::NAN))
     }
 
-    fn starts(&mut self, contender: &Contender<'_>) -> anyhow::Result<(f64, f64)> {
+    /// The median and the 99th percentile, in milliseconds.
+    pub(super) fn starts(&mut self, contender: &Contender<'_>) -> anyhow::Result<(f64, f64)> {
         let (enqueued, from) = match contender {
             Contender::TaskHub(_) => ("created_at", "probe_effect join job on public_id = job_id"),
             Contender::Celery(_) => ("enqueued_at", "peer_effect"),
@@ -224,8 +241,8 @@ impl<'a> Ground<'a> {
         Ok((at(0), at(1)))
     }
 
-    /// Seconds of the worker, PostgreSQL and Redis.
-    fn cpu(&self, worker: &Process) -> [f64; 3] {
+    /// Of the worker, PostgreSQL and Redis.
+    pub(super) fn cpu_seconds(&self, worker: &Process) -> [f64; 3] {
         let postgres = self.trial.postgres.as_ref().map(|server| server.id());
         let redis = self.trial.redis.as_ref().map(|server| server.id());
         [Some(worker.id()), postgres, redis].map(|pid| pid.map_or(f64::NAN, usage::cpu_seconds))
