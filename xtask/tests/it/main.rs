@@ -3,6 +3,7 @@
 mod emulator;
 mod jobs_verb;
 mod chaos;
+mod emulator;
 mod launcher;
 mod lint_verb;
 mod page;
