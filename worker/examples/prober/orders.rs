@@ -22,11 +22,43 @@ const LONG_LIMIT: Duration = Duration::from_secs(300);
 /// What whoever enqueues writes in the same transaction, as the change that causes a job.
 const CAUSES: &str = "create table if not exists probe_cause (probe_id uuid not null)";
 
+/// A history of leases that does not come from the code which is tried.
+const LEASES: &str = "
+    create table if not exists probe_lease (
+        token uuid primary key,
+        job_id uuid not null,
+        attempt integer not null,
+        worker_id text,
+        until timestamptz not null,
+        ended_at timestamptz
+    );
+
+    create or replace function probe_lease() returns trigger language plpgsql as $$
+    begin
+        if new.lease_token is not null then
+            insert into probe_lease (token, job_id, attempt, worker_id, until)
+            values (new.lease_token, new.public_id, new.attempt, new.worker_id, new.lease_until)
+            on conflict (token) do update set until = excluded.until;
+        end if;
+        if old.lease_token is distinct from new.lease_token then
+            update probe_lease set ended_at = clock_timestamp() where token = old.lease_token;
+        end if;
+        return null;
+    end
+    $$;
+
+    create or replace trigger probe_lease after update on job for each row
+    when (old.lease_token is distinct from new.lease_token or old.lease_until is distinct from new.lease_until)
+    execute function probe_lease();
+";
+
 #[derive(Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub(crate) enum Order {
     /// Brings the schema up to date and makes the tables of the probes.
     Prepare {},
+    /// Has the database write down who holds which job until when.
+    Watch {},
     /// Adds jobs and their causes in one transaction, which is committed or, on purpose, is not.
     Enqueue {
         probes: Vec<Probe>,
@@ -92,6 +124,7 @@ impl Order {
         match self {
             Self::Enqueue { .. } | Self::Slot { .. } | Self::Cancel { .. } => LIMIT,
             Self::Prepare {}
+            | Self::Watch {}
             | Self::Bulk { .. }
             | Self::Live {}
             | Self::Hurry {}
@@ -108,6 +141,9 @@ impl Order {
     ) -> Result<Value, Failure> {
         match self {
             Self::Prepare {} => prepare(options, db).await?,
+            Self::Watch {} => {
+                sqlx::raw_sql(LEASES).execute(db).await?;
+            }
             Self::Enqueue { probes, commit } => return enqueue(db, &probes, commit).await,
             Self::Bulk { count } => bulk(db, count).await?,
             Self::Slot { name } => return Ok(slot(db, &name).await?),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    facts::{Attempt, Effect, Facts, Job, Mode},
+    facts::{Attempt, Effect, Facts, Job, Lease, Mode},
     fleet::{Ending, How},
     sink::{Receipt, Receipts},
     traffic::{Outcome, Record},
@@ -35,6 +35,7 @@ pub(super) struct Evidence<'a> {
 struct Life<'a> {
     job: &'a Job,
     log: Vec<&'a Attempt>,
+    leases: Vec<&'a Lease>,
     effects: Vec<&'a Effect>,
 }
 
@@ -48,6 +49,7 @@ impl Evidence<'_> {
         for life in self.lives() {
             life.check_end(&mut found);
             life.check_hands(&mut found);
+            life.check_leases(&mut found);
             life.check_effects(&mut found);
             life.check_mode(&mut found);
             self.check_receipts(&life, &mut found);
@@ -58,10 +60,12 @@ impl Evidence<'_> {
 
     fn lives(&self) -> impl Iterator<Item = Life<'_>> {
         let mut log = grouped(&self.facts.log, |attempt| &attempt.job);
+        let mut leases = grouped(&self.facts.leases, |lease| &lease.job);
         let mut effects = grouped(&self.facts.effects, |effect| &effect.job);
         self.facts.jobs.iter().map(move |job| Life {
             job,
             log: log.remove(job.id.as_str()).unwrap_or_default(),
+            leases: leases.remove(job.id.as_str()).unwrap_or_default(),
             effects: effects.remove(job.id.as_str()).unwrap_or_default(),
         })
     }
@@ -160,10 +164,9 @@ impl Evidence<'_> {
 
     /// A poison job takes down three workers at most, and no other job with it.
     fn check_crashes(&self, life: &Life<'_>, found: &mut Found) {
-        let aborts = life.log.iter().filter(|attempt| {
-            matches!(attempt.outcome.as_str(), "lost" | "dead") && self.ended_by_poison(attempt)
-        });
-        let aborts = aborts.count();
+        let lost = life.log.iter().filter(|attempt| attempt.is_lost());
+        let leases = lost.filter_map(|attempt| life.lease(attempt));
+        let aborts = leases.filter(|lease| self.ended_by_poison(lease)).count();
         let poison = life.job.mode == Some(Mode::Crash);
         if poison && aborts > 3 {
             found.add(&life.job.id, format!("it took down {aborts} workers"));
@@ -174,17 +177,21 @@ impl Evidence<'_> {
         }
     }
 
-    /// Whether the attempt was lost with a worker that a poison job took down, rather than before.
-    fn ended_by_poison(&self, attempt: &Attempt) -> bool {
-        let pid = attempt
-            .worker
-            .as_deref()
-            .and_then(|id| id.split('-').next());
+    /// Whether it was in a worker's hands when a poison job took that one down, rather than lost before.
+    fn ended_by_poison(&self, lease: &Lease) -> bool {
+        let pid = lease.worker.as_deref().and_then(|id| id.split('-').next());
         self.endings.iter().any(|ending| {
             ending.how == How::Aborted
                 && pid == Some(ending.pid.to_string().as_str())
-                && ending.at <= attempt.at
+                && ending.at <= lease.until
         })
+    }
+}
+
+impl Attempt {
+    /// Its worker was given up; a handler's failure in the last attempt is told by the crashes.
+    fn is_lost(&self) -> bool {
+        matches!(self.outcome.as_str(), "lost" | "dead")
     }
 }
 
@@ -231,6 +238,33 @@ impl Life<'_> {
         let last = self.log.last().map(|attempt| attempt.outcome.as_str());
         if successes > 0 && last != Some("succeeded") {
             found.add(&self.job.id, "it was taken up again after its success");
+        }
+    }
+
+    /// The last one under that number; one that was handed back counts for nothing.
+    fn lease(&self, attempt: &Attempt) -> Option<&Lease> {
+        let mut leases = self.leases.iter().rev();
+        let found = leases.find(|lease| lease.attempt == attempt.attempt);
+        found.copied()
+    }
+
+    /// A lease is left to its holder until it has run out.
+    fn check_leases(&self, found: &mut Found) {
+        for attempt in self.log.iter().filter(|attempt| attempt.outcome == "lost") {
+            let Some(lease) = self.lease(attempt) else {
+                continue;
+            };
+            if lease.ended.is_some_and(|ended| ended < lease.until) {
+                let what = format!(
+                    "attempt {} was lost before its lease ended",
+                    attempt.attempt
+                );
+                found.add(&self.job.id, what);
+            }
+        }
+        let open = self.leases.iter().filter(|lease| lease.ended.is_none());
+        if open.count() > 0 {
+            found.add(&self.job.id, "a lease never ended");
         }
     }
 
@@ -328,6 +362,7 @@ mod tests {
                 jobs: vec![job],
                 log: vec![attempt(1, "succeeded", 10.0)],
                 effects: vec![effect(1)],
+                leases: vec![lease(1, 13.0, 10.0)],
                 causes: vec![text("p")],
             },
             receipts: Receipts::from([(text("p"), vec![receipt])]),
@@ -342,6 +377,16 @@ mod tests {
             outcome: outcome.to_owned(),
             worker: Some(format!("{PID}-x")),
             at,
+        }
+    }
+
+    fn lease(attempt: i32, until: f64, ended: f64) -> Lease {
+        Lease {
+            job: "j".to_owned(),
+            attempt,
+            worker: Some(format!("{PID}-x")),
+            until,
+            ended: Some(ended),
         }
     }
 
@@ -478,6 +523,11 @@ mod tests {
             attempt(2, "lost", 20.0),
             attempt(3, "dead", 30.0),
         ];
+        case.facts.leases = vec![
+            lease(1, 9.0, 10.0),
+            lease(2, 19.0, 20.0),
+            lease(3, 29.0, 30.0),
+        ];
         assert_eq!(case.found(), Vec::<String>::new());
         let how = How::Aborted;
         case.endings = vec![Ending {
@@ -492,6 +542,22 @@ mod tests {
                 "j: it died of poison jobs"
             ]
         );
+    }
+
+    #[test]
+    fn a_lease_that_is_taken_away_too_early_and_one_that_never_ends_are_found() {
+        let mut early = case(Mode::Database);
+        early.facts.log.insert(0, attempt(1, "lost", 8.0));
+        early.facts.log[1].attempt = 2;
+        early.facts.effects[0].attempt = 2;
+        early.facts.leases = vec![lease(1, 8.5, 8.0), lease(2, 13.0, 10.0)];
+        assert_eq!(
+            early.found(),
+            ["j: attempt 1 was lost before its lease ended"]
+        );
+        let mut open = case(Mode::Database);
+        open.facts.leases[0].ended = None;
+        assert_eq!(open.found(), ["j: a lease never ended"]);
     }
 
     #[test]

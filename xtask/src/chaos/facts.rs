@@ -8,6 +8,7 @@ pub(super) struct Facts {
     /// Oldest first.
     pub(super) log: Vec<Attempt>,
     pub(super) effects: Vec<Effect>,
+    pub(super) leases: Vec<Lease>,
     /// The probes whose cause was committed.
     pub(super) causes: Vec<String>,
 }
@@ -44,6 +45,18 @@ pub(super) struct Attempt {
     pub(super) worker: Option<String>,
     /// Seconds since 1970, by the database's clock.
     pub(super) at: f64,
+}
+
+/// One worker's hold on a job, as the database itself wrote it down.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Lease {
+    pub(super) job: String,
+    pub(super) attempt: i32,
+    pub(super) worker: Option<String>,
+    /// Seconds since 1970; as it was last extended.
+    pub(super) until: f64,
+    /// None where it never ended.
+    pub(super) ended: Option<f64>,
 }
 
 /// A row that an attempt left.

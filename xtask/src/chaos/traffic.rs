@@ -236,6 +236,7 @@ pub(super) struct Witness {
 impl Witness {
     pub(super) fn prepare(&mut self, signals: &crate::signals::Signals) -> anyhow::Result<()> {
         self.prober.ask(&json!({ "order": "prepare" }), signals)?;
+        self.prober.ask(&json!({ "order": "watch" }), signals)?;
         Ok(())
     }
 
