@@ -48,11 +48,18 @@ pub(crate) enum Tool {
     CfnGuard,
     /// The AWS emulator and the AWS command line
     Emulator,
+    /// What jobs are measured beside
+    Celery,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::CfnLint, Self::Checkov, Self::CfnGuard, Self::Emulator];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::CfnLint,
+        Self::Checkov,
+        Self::CfnGuard,
+        Self::Emulator,
+        Self::Celery,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -60,6 +67,7 @@ impl Tool {
             Self::Checkov => "checkov",
             Self::CfnGuard => "cfn-guard",
             Self::Emulator => "emulator",
+            Self::Celery => "celery",
         }
     }
 
@@ -69,6 +77,7 @@ impl Tool {
             Self::Checkov => include_str!("../tools/checkov.txt"),
             Self::CfnGuard => include_str!("../tools/cfn-guard.txt"),
             Self::Emulator => include_str!("../emulator/requirements.txt"),
+            Self::Celery => include_str!("../tools/celery.txt"),
         }
     }
 

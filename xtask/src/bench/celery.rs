@@ -6,21 +6,18 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::Context;
 use nix::sys::signal::Signal;
 
 use crate::{
-    checkout::{self, Checkout},
-    environment,
+    checkout::Checkout,
     launch::{self, Identity},
     process::{self, Process},
-    progress::Step,
     servers::trial::Trial,
     signals::Signals,
+    tools::Tool,
 };
 
 const WORKER: &str = include_str!("../../bench/worker.py");
-const REQUIREMENTS: &str = include_str!("../../bench/requirements.txt");
 
 /// Where its jobs leave their rows, and what it knows of those that are done.
 pub(super) const TABLES: &str = "
@@ -34,29 +31,23 @@ pub(super) const TABLES: &str = "
     )
 ";
 
-/// An environment of Python's with Celery in it, below `target/tools/`.
+/// Its Python, and the folder that its worker runs in.
 pub(super) struct Celery {
     python: PathBuf,
     folder: PathBuf,
 }
 
 impl Celery {
-    /// Installs it unless that was done before, with every package pinned by its hash.
+    /// Installs it unless that was done before.
     pub(super) fn install(
         checkout: &Checkout,
         folder: &Path,
         signals: &Signals,
     ) -> anyhow::Result<Self> {
-        let digest = checkout::hash(REQUIREMENTS.as_bytes());
-        let place = checkout.target.join(format!("tools/celery-{digest:016x}"));
-        if !place.join("complete").exists() {
-            let step = Step::start();
-            fill(&place, folder, signals)?;
-            step.done(format_args!("Celery installed in {}", place.display()));
-        }
+        let installed = Tool::Celery.install(checkout, signals)?;
         fs::write(folder.join("worker.py"), WORKER)?;
         Ok(Self {
-            python: place.join("bin/python"),
+            python: installed.python(),
             folder: folder.to_owned(),
         })
     }
@@ -107,53 +98,5 @@ impl Celery {
             .env("C_FORCE_ROOT", "1")
             .stdin(Stdio::null());
         command
-    }
-}
-
-fn fill(place: &Path, folder: &Path, signals: &Signals) -> anyhow::Result<()> {
-    const MISSING: &str = "Celery needs Python 3.10 or newer with its venv module: \
-                           `apt-get install python3-venv`, `dnf install python3`, `brew install python`";
-    let requirements = folder.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS)?;
-    let python = environment::on_path("python3").context(MISSING)?;
-    let mut venv = launch::command(python, Identity::Own, Signal::SIGKILL);
-    venv.args(["-m", "venv", "--clear"]).arg(place);
-    let status = process::run("python3 -m venv", venv, signals)?;
-    anyhow::ensure!(status.success(), MISSING);
-    let mut pip = launch::command(place.join("bin/python"), Identity::Own, Signal::SIGKILL);
-    // Only wheels, so that nothing is compiled or run while it is installed.
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]);
-    pip.args([
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "-r",
-    ]);
-    pip.arg(&requirements);
-    let status = process::run("pip", pip, signals)?;
-    anyhow::ensure!(status.success(), "Celery cannot be installed");
-    fs::write(place.join("complete"), "")?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_package_is_pinned_by_hash() {
-        let joined = REQUIREMENTS.replace("\\\n", " ");
-        let packages: Vec<&str> = joined.lines().filter(|line| line.contains("==")).collect();
-        assert!(packages.iter().any(|line| line.starts_with("celery==")));
-        for line in packages {
-            assert!(line.contains("--hash=sha256:"), "{line}");
-        }
     }
 }
