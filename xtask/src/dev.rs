@@ -132,7 +132,11 @@ fn until_the_end(
 }
 
 /// The folder with both programs.
-fn build(checkout: &Checkout, release: bool, signals: &Signals) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(
+    checkout: &Checkout,
+    release: bool,
+    signals: &Signals,
+) -> anyhow::Result<PathBuf> {
     let step = Step::start();
     let mut command = cargo::command();
     command.args([

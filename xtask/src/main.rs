@@ -17,6 +17,7 @@ mod prober;
 mod process;
 mod progress;
 mod queries;
+mod rehearse;
 mod render;
 mod run_folder;
 mod servers;
@@ -52,6 +53,7 @@ enum Verb {
     Jobs(jobs::Arguments),
     Queries(queries::Arguments),
     Render(render::Arguments),
+    Rehearse(rehearse::Arguments),
     Ci(ci::Arguments),
     Lint(lint::Arguments),
     Emulator(emulator::Arguments),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Jobs(arguments) => jobs::run(&arguments),
         Verb::Queries(arguments) => with_signals(|signals| queries::run(&arguments, signals)),
         Verb::Render(arguments) => render::run(&arguments),
+        Verb::Rehearse(arguments) => with_signals(|signals| rehearse::run(&arguments, signals)),
         Verb::Ci(arguments) => with_signals(|signals| ci::run(&arguments, signals)),
         Verb::Lint(arguments) => with_signals(|signals| lint::run(&arguments, signals)),
         Verb::Emulator(arguments) => with_signals(|signals| emulator::run(&arguments, signals)),

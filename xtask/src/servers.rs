@@ -5,6 +5,7 @@
 //! that one message names everything that is missing.
 
 pub(crate) mod given;
+pub(crate) mod haproxy;
 pub(crate) mod placing;
 pub(crate) mod postgres;
 pub(crate) mod redis;

@@ -56,6 +56,8 @@ pub(super) fn faketime(packages: &Path, signals: &Signals) -> anyhow::Result<Opt
         packages,
         signals,
     )
+pub(super) fn haproxy(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
+    first("HAProxy", &[("apt-get", apt::haproxy)], packages, signals)
 }
 
 /// The first way that leads to a program which runs. Other ways' failures are no one's concern unless

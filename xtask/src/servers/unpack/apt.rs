@@ -1,4 +1,5 @@
 //! Redis, and a library for tests, from Debian's own packages, signed and fit for this very system.
+//! Redis and HAProxy from Debian's own packages, signed and fit for this very system.
 
 use std::{
     fs,
@@ -10,14 +11,23 @@ use anyhow::Context;
 
 use crate::{
     environment,
-    servers::redis::Program,
+    servers::{haproxy, redis::Program},
     signals::Signals,
     unpacking::{run, unpacked},
 };
 
 /// `redis-server` is the same program as `redis-check-rdb` of redis-tools; the others are libraries of
 /// its that a small system may lack.
-const PACKAGES: [&str; 4] = ["redis-tools", "libjemalloc2", "liblzf1", "libatomic1"];
+const REDIS: [&str; 4] = ["redis-tools", "libjemalloc2", "liblzf1", "libatomic1"];
+
+/// With the libraries of its that a small system may lack.
+const HAPROXY: [&str; 5] = [
+    "haproxy",
+    "liblua5.3-0",
+    "libopentracing-c-wrapper0",
+    "libopentracing1",
+    "libpcre2-8-0",
+];
 
 pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option<Program>> {
     let folder = packages.join("redis-apt");
@@ -30,11 +40,16 @@ pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option
     };
     unpacked(&folder, |draft| {
         tools.unpack(&PACKAGES, draft, signals)?;
+    let Some(tools) = Tools::find() else {
+        return Ok(None);
+    };
+    unpacked(&folder, |draft| {
+        tools.unpack(&REDIS, draft, signals)?;
         let server = draft.join("usr/bin/redis-server");
         if !server.exists() {
             symlink("redis-check-rdb", server)?;
         }
-        write_starter(draft, &folder)
+        write_starter(draft, &folder, "usr/bin/redis-server")
     })?;
     Ok(Some(
         Program::at(&server).context("what was unpacked does not run")?,
@@ -64,6 +79,24 @@ pub(super) fn faketime_below(root: &Path) -> Option<PathBuf> {
     library.is_file().then_some(library)
 }
 
+pub(super) fn haproxy(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
+    let folder = packages.join("haproxy-apt");
+    let program = folder.join("haproxy");
+    if haproxy::runs(&program) {
+        return Ok(Some(program));
+    }
+    let Some(tools) = Tools::find() else {
+        return Ok(None);
+    };
+    unpacked(&folder, |draft| {
+        tools.unpack(&HAPROXY, draft, signals)?;
+        write_starter(draft, &folder, "usr/sbin/haproxy")
+    })?;
+    anyhow::ensure!(haproxy::runs(&program), "what was unpacked does not run");
+    Ok(Some(program))
+}
+
+/// Where Debian's tools lie.
 struct Tools {
     apt: PathBuf,
     dpkg: PathBuf,
@@ -71,6 +104,7 @@ struct Tools {
 
 impl Tools {
     fn of_this_machine() -> Option<Self> {
+    fn find() -> Option<Self> {
         Some(Self {
             apt: environment::on_path("apt-get")?,
             dpkg: environment::on_path("dpkg")?,
@@ -79,6 +113,11 @@ impl Tools {
 
     fn unpack(&self, names: &[&str], draft: &Path, signals: &Signals) -> anyhow::Result<()> {
         let download = [&["download", "-q"], names].concat();
+    fn unpack(&self, packages: &[&str], draft: &Path, signals: &Signals) -> anyhow::Result<()> {
+        let download: Vec<&str> = ["download", "-q"]
+            .into_iter()
+            .chain(packages.iter().copied())
+            .collect();
         run("apt-get", &self.apt, draft, &download, signals)?;
         for package in archives(draft)? {
             let package = package.to_str().context("a file name that is no text")?;
@@ -100,29 +139,31 @@ fn archives(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// A script that finds the libraries, so that whoever runs the server need not know of them.
-fn write_starter(draft: &Path, folder: &Path) -> anyhow::Result<()> {
+/// A script that finds the libraries, so that whoever runs the program need not know of them. It has
+/// the program's name and lies at the top of the folder.
+fn write_starter(draft: &Path, folder: &Path, program: &str) -> anyhow::Result<()> {
     let mut libraries = Vec::new();
     for parent in ["usr/lib", "lib"] {
         for entry in fs::read_dir(draft.join(parent)).into_iter().flatten() {
             libraries.push(folder.join(parent).join(entry?.file_name()));
         }
     }
-    let file = draft.join("redis-server");
-    fs::write(&file, starter(folder, &libraries))?;
+    let program = folder.join(program);
+    let file = draft.join(program.file_name().context("a program has a name")?);
+    fs::write(&file, starter(&program, &libraries))?;
     fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
-fn starter(folder: &Path, libraries: &[PathBuf]) -> String {
+fn starter(program: &Path, libraries: &[PathBuf]) -> String {
     let libraries: Vec<String> = libraries
         .iter()
         .map(|path| path.display().to_string())
         .collect();
     format!(
-        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}/usr/bin/redis-server' \"$@\"\n",
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
         libraries.join(":"),
-        folder.display()
+        program.display()
     )
 }
 
@@ -133,7 +174,7 @@ mod tests {
     #[test]
     fn the_starter_replaces_itself_by_the_server() {
         let script = starter(
-            Path::new("/t/redis"),
+            Path::new("/t/redis/usr/bin/redis-server"),
             &["/t/redis/lib/x".into(), "/t/redis/usr/lib/x".into()],
         );
         assert_eq!(

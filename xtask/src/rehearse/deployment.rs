@@ -1,0 +1,256 @@
+//! The release as `docs/operations.md` orders it: migration, worker, API, proof, and the way back.
+
+use std::time::{Duration, Instant};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use serde::Serialize;
+
+use super::{
+    balancer,
+    faults::{Fault, Version},
+    http::{Client, Reuse},
+    services::{Limits, Rolled, Service},
+    stage::Stage,
+    tasks::{command_of, ending},
+    users::{self, User},
+};
+use crate::{contract::Task as Kind, process::Process, servers::postgres::tail};
+
+/// For a start or a way back that meets no fault.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// For the worker to send a letter.
+const MAIL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A migration that is made to hang is not waited for as long as a long one would be.
+const HANGING: u32 = 50;
+
+/// How a deployment ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
+pub(super) enum Outcome {
+    Deployed,
+    /// The services were not touched.
+    MigrationFailed(String),
+    /// The old version serves, which was proven.
+    RolledBack(String),
+    /// Neither the new nor the old version could be proven.
+    Stuck(String),
+}
+
+impl Outcome {
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Self::Deployed => 0,
+            Self::MigrationFailed(_) => 6,
+            Self::RolledBack(_) => 7,
+            Self::Stuck(_) => 8,
+        }
+    }
+}
+
+pub(super) struct Deployment {
+    pub(super) worker: Service,
+    pub(super) api: Service,
+    /// One of the people of the load, whose tasks the proof reads.
+    pub(super) user: Option<User>,
+    proofs: u32,
+}
+
+impl Deployment {
+    pub(super) fn new() -> Self {
+        Self {
+            worker: Service::new(Kind::Worker),
+            api: Service::new(Kind::Api),
+            user: None,
+            proofs: 0,
+        }
+    }
+
+    /// The old version, from nothing.
+    pub(super) fn install(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
+        if let Err(reason) = migrate(stage, Version::Old)? {
+            anyhow::bail!("the database cannot be migrated: {reason}");
+        }
+        self.go_back(stage, Version::Old)
+    }
+
+    /// From one version to the other.
+    pub(super) fn deploy(
+        &mut self,
+        stage: &mut Stage<'_>,
+        version: Version,
+    ) -> anyhow::Result<Outcome> {
+        let before = version.other();
+        let deadline = Instant::now() + stage.speed.wait(stage.rendered.deadline);
+        let untouched = (self.worker.numbers(), self.api.numbers());
+        stage.strike_at_the_start();
+        if let Err(reason) = migrate(stage, version)? {
+            let untouched = untouched == (self.worker.numbers(), self.api.numbers());
+            let proof = self.prove(stage, before);
+            return Ok(match proof {
+                Ok(()) if untouched => Outcome::MigrationFailed(reason),
+                Ok(()) => Outcome::Stuck(format!("{reason}; and tasks were replaced")),
+                Err(error) => Outcome::Stuck(format!("{reason}; then {error:#}")),
+            });
+        }
+        let rolled = self.roll(stage, version, deadline)?;
+        stage.relent()?;
+        let reason = match rolled {
+            Rolled::Done => match self.prove(stage, version) {
+                Ok(()) => return Ok(Outcome::Deployed),
+                Err(error) => format!("{error:#}"),
+            },
+            Rolled::GivenUp(reason) => reason,
+        };
+        stage.journal.step(format!("rolling back: {reason}"));
+        let back = self
+            .go_back(stage, before)
+            .and_then(|()| self.prove(stage, before));
+        Ok(match back {
+            Ok(()) => Outcome::RolledBack(reason),
+            Err(error) => Outcome::Stuck(format!("{reason}; then {error:#}")),
+        })
+    }
+
+    /// The worker first: it must know the jobs that the new API makes.
+    fn roll(
+        &mut self,
+        stage: &mut Stage<'_>,
+        version: Version,
+        deadline: Instant,
+    ) -> anyhow::Result<Rolled> {
+        for service in [&mut self.worker, &mut self.api] {
+            let limits = Limits {
+                breaker: Some(stage.service(service.kind).breaker),
+                deadline,
+            };
+            if let Rolled::GivenUp(reason) = service.roll(stage, version, &limits)? {
+                return Ok(Rolled::GivenUp(reason));
+            }
+        }
+        Ok(Rolled::Done)
+    }
+
+    /// In the reverse order. A version that is complete stays as it is.
+    fn go_back(&mut self, stage: &mut Stage<'_>, version: Version) -> anyhow::Result<()> {
+        for service in [&mut self.api, &mut self.worker] {
+            let limits = Limits {
+                breaker: None,
+                deadline: Instant::now() + PATIENCE,
+            };
+            if let Rolled::GivenUp(reason) = service.roll(stage, version, &limits)? {
+                anyhow::bail!(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// What `cargo xtask deploy` proves: the intended tasks are healthy and the only ones, they are those that
+    /// answer, an authenticated read works, and a job makes its way through the worker.
+    fn prove(&mut self, stage: &mut Stage<'_>, version: Version) -> anyhow::Result<()> {
+        for service in [&mut self.worker, &mut self.api] {
+            service.step(stage, version)?;
+            anyhow::ensure!(
+                service.is_at(stage, version),
+                "{} does not run the {} version alone",
+                service.kind.name(),
+                version.as_str()
+            );
+        }
+        self.answers(stage)?;
+        let proof = self.proofs;
+        self.proofs += 1;
+        let letter = stage.next_letter();
+        let name = format!("proof-{proof}");
+        users::register(stage.balancer.address, &name, Some("proof@example.com"))?;
+        let deadline = Instant::now() + MAIL_PATIENCE;
+        while stage.sent() < letter {
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "the worker did not send a letter"
+            );
+            stage.pause()?;
+        }
+        stage.journal.step(format!(
+            "proven: the {} version answers, reads and works",
+            version.as_str()
+        ));
+        Ok(())
+    }
+
+    fn answers(&self, stage: &Stage<'_>) -> anyhow::Result<()> {
+        let Some(user) = &self.user else {
+            return Ok(());
+        };
+        let ours: Vec<String> = self.api.numbers().into_iter().map(balancer::name).collect();
+        for path in ["/health", "/health", "/health/ready", "/v1/tasks?limit=1"] {
+            let mut client = Client::new(stage.balancer.address, Reuse::Fresh);
+            let answer = client.send(&user.get(path.to_owned()))?;
+            anyhow::ensure!(
+                answer.status == 200 && ours.contains(&answer.target),
+                "GET {path} is answered {} by {}",
+                answer.status,
+                answer.target
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Runs the migration task. The inner error is why it failed.
+fn migrate(stage: &mut Stage<'_>, version: Version) -> anyhow::Result<Result<(), String>> {
+    let command = &stage.rendered.migration.command;
+    let program = stage.binaries.program(version, command);
+    let environment = stage.environment(Kind::Migrate, version, 0, 0);
+    let wrapper = stage.wrapper(Kind::Migrate, version)?;
+    let mut line = command_of(wrapper.as_deref(), &program, &command[1..], &environment);
+    let log = stage.folder.join("migrate.log");
+    let file = std::fs::File::create(&log)?;
+    line.current_dir(&stage.folder)
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    let mut process = Process::spawn("migrate", line, Signal::SIGKILL)?;
+    stage
+        .journal
+        .service("migrate", format!("runs, {} version", version.as_str()));
+    let mut deadline = Instant::now() + stage.speed.wait(stage.rendered.migration.deadline);
+    if stage.fault == Some(Fault::MigrationHangs) {
+        deadline = Instant::now() + stage.speed.wait(HANGING);
+    }
+    let mut late = false;
+    loop {
+        if let Some(status) = process.ended()? {
+            let ended = ending(status);
+            stage.journal.service("migrate", format!("ended, {ended}"));
+            return Ok(match (late, status.success()) {
+                (false, true) => Ok(()),
+                (false, false) => Err(format!("{ended}: {}", last_line(&log))),
+                (true, _) => Err("the migration did not end in time".to_owned()),
+            });
+        }
+        if Instant::now() > deadline {
+            let pid = Pid::from_raw(i32::try_from(process.id())?);
+            let signal = if late {
+                Signal::SIGKILL
+            } else {
+                Signal::SIGTERM
+            };
+            stage.journal.service("migrate", format!("{signal}"));
+            // It may have ended this very moment, which the next look sees.
+            let _ = killpg(pid, signal);
+            late = true;
+            deadline = Instant::now() + stage.speed.wait(stage.rendered.migration.stop_timeout);
+        }
+        stage.pause()?;
+    }
+}
+
+fn last_line(log: &std::path::Path) -> String {
+    let words = tail(log);
+    let last = words.lines().rfind(|line| !line.trim().is_empty());
+    last.unwrap_or("no message").to_owned()
+}
