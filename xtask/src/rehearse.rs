@@ -19,7 +19,7 @@ use std::{
     io::{Write, stdout},
     path::PathBuf,
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::json;
@@ -30,13 +30,17 @@ use self::{
     journal::{Journal, print},
     load::{Load, Phase, Plan},
     rendered::{Rendered, Speed},
-    services::Service,
-    stage::{Binaries, Stage},
+    stage::{Binaries, Script, Stage},
     users::User,
     verdict::{Counted, Verdict},
 };
 use crate::{
-    checkout::Checkout, dev, environments::Name, progress, run_folder::RunFolder, signals::Signals,
+    checkout::Checkout,
+    dev,
+    environments::{Environment, Name},
+    progress,
+    run_folder::RunFolder,
+    signals::Signals,
 };
 
 /// Roll from one version to another as AWS would, on this machine and under load
@@ -70,6 +74,9 @@ pub(crate) struct Arguments {
     /// Divides all rendered waits; 1 is the real time
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=30))]
     speed: u32,
+    /// Seconds, before division, for which a new version is watched; else what the environment says
+    #[arg(long)]
+    bake: Option<u32>,
     /// Build with optimisations
     #[arg(long)]
     release: bool,
@@ -87,7 +94,7 @@ pub(crate) struct Arguments {
 const REQUESTS: u64 = 20_000;
 
 /// Before the first roll, and after each.
-const QUIET: Duration = Duration::from_secs(4);
+const QUIET: Duration = Duration::from_secs(3);
 
 fn environment(text: &str) -> Result<Name, String> {
     let found = Name::ALL.into_iter().find(|name| name.as_str() == text);
@@ -100,19 +107,17 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
         return Ok(ExitCode::SUCCESS);
     }
     let checkout = Checkout::find()?;
-    let rendered = Rendered::read(&checkout.root, arguments.env)?;
-    let binaries = binaries(arguments, &checkout, signals)?;
+    let environment = Environment::load(&checkout.root, arguments.env)?;
+    let script = Script {
+        rendered: Rendered::read(&checkout.root, arguments.env)?,
+        speed: Speed(arguments.speed),
+        bake: arguments.bake.unwrap_or(environment.deploy.bake),
+        fault: arguments.fault,
+        binaries: binaries(arguments, &checkout, signals)?,
+        journal: Journal::new(arguments.json),
+    };
     let folder = RunFolder::create(&checkout, "rehearse")?;
-    let mut stage = Stage::prepare(
-        &checkout,
-        &folder.path,
-        rendered,
-        Speed(arguments.speed),
-        arguments.fault,
-        binaries,
-        Journal::new(arguments.json),
-        signals,
-    )?;
+    let mut stage = Stage::prepare(&checkout, &folder.path, script, signals)?;
     let counted = rehearse(arguments, &mut stage)?;
     let verdict = Verdict::new(counted, arguments.fault);
     progress::say(verdict.table());
@@ -172,14 +177,17 @@ fn rehearse(arguments: &Arguments, stage: &mut Stage<'_>) -> anyhow::Result<Coun
     stage.load = Some(Load::start(plan(arguments, stage, users.clone())));
     stage.phase(Phase::Before);
     stage.journal.step("load begins");
-    rest(&mut deployment, stage, Version::Old)?;
-    let (outcome, rolls) = roll_to_and_fro(arguments, stage, &mut deployment)?;
+    deployment.watch(stage, Version::Old, QUIET)?;
+    let (mut outcome, rolls) = roll_to_and_fro(arguments, stage, &mut deployment)?;
     let (logs, failures) = stage.load.take().map(Load::stop).unwrap_or_default();
     let created: Vec<(usize, String)> = logs
         .iter()
         .flat_map(|log| log.created.iter().cloned())
         .collect();
-    let lost = users::lost(stage.balancer.address, &users, &created)?;
+    let lost = users::lost(stage.balancer.address, &users, &created).unwrap_or_else(|error| {
+        outcome = Outcome::Stuck(format!("tasks cannot be read afterwards: {error:#}"));
+        0
+    });
     Ok(Counted {
         outcome,
         rolls,
@@ -214,32 +222,20 @@ fn roll_to_and_fro(
     let mut rolls = 0;
     loop {
         stage.phase(Phase::During);
-        let begun = Instant::now();
         let outcome = deployment.deploy(stage, version)?;
         rolls += 1;
         stage.phase(Phase::After);
-        let took = begun.elapsed().as_secs_f64();
-        stage.journal.step(format!("roll {rolls} took {took:.1} s"));
         let serving = match outcome {
             Outcome::Deployed => version,
             Outcome::MigrationFailed(_) | Outcome::RolledBack(_) | Outcome::Stuck(_) => {
                 version.other()
             }
         };
-        rest(deployment, stage, serving)?;
+        deployment.watch(stage, serving, QUIET)?;
         let answered = stage.load.as_ref().map_or(0, Load::answered);
         if answered >= wanted || !matches!(outcome, Outcome::Deployed) {
             return Ok((outcome, rolls));
         }
         version = version.other();
     }
-}
-
-fn rest(
-    deployment: &mut Deployment,
-    stage: &mut Stage<'_>,
-    version: Version,
-) -> anyhow::Result<()> {
-    let mut services = [&mut deployment.worker, &mut deployment.api];
-    Service::rest(&mut services, stage, version, QUIET)
 }

@@ -1,6 +1,10 @@
 //! The release as `docs/operations.md` orders it: migration, worker, API, proof, and the way back.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -12,12 +16,13 @@ use super::{
     balancer,
     faults::{Fault, Version},
     http::{Client, Reuse},
+    load::Phase,
     services::{Limits, Rolled, Service},
     stage::Stage,
-    tasks::{command_of, ending},
+    tasks::{command_of, ending, last_words},
     users::{self, User},
 };
-use crate::{contract::Task as Kind, process::Process, servers::postgres::tail};
+use crate::{contract::Task as Kind, process::Process, signals::Interrupted};
 
 /// For a start or a way back that meets no fault.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -100,20 +105,22 @@ impl Deployment {
         let rolled = self.roll(stage, version, deadline)?;
         stage.relent()?;
         let reason = match rolled {
-            Rolled::Done => match self.prove(stage, version) {
-                Ok(()) => return Ok(Outcome::Deployed),
-                Err(error) => format!("{error:#}"),
+            Rolled::Done => match self.approve(stage, version)? {
+                None => return Ok(Outcome::Deployed),
+                Some(reason) => reason,
             },
             Rolled::GivenUp(reason) => reason,
         };
+        stage.phase(Phase::During);
         stage.journal.step(format!("rolling back: {reason}"));
         let back = self
             .go_back(stage, before)
             .and_then(|()| self.prove(stage, before));
-        Ok(match back {
-            Ok(()) => Outcome::RolledBack(reason),
-            Err(error) => Outcome::Stuck(format!("{reason}; then {error:#}")),
-        })
+        match back {
+            Ok(()) => Ok(Outcome::RolledBack(reason)),
+            Err(error) if error.is::<Interrupted>() => Err(error),
+            Err(error) => Ok(Outcome::Stuck(format!("{reason}; then {error:#}"))),
+        }
     }
 
     /// The worker first: it must know the jobs that the new API makes.
@@ -147,6 +154,42 @@ impl Deployment {
             }
         }
         Ok(())
+    }
+
+    /// Proves the new version and watches it. Gives what speaks against it.
+    fn approve(
+        &mut self,
+        stage: &mut Stage<'_>,
+        version: Version,
+    ) -> anyhow::Result<Option<String>> {
+        if let Err(error) = self.prove(stage, version) {
+            if error.is::<Interrupted>() {
+                return Err(error);
+            }
+            return Ok(Some(format!("{error:#}")));
+        }
+        stage.phase(Phase::Bake);
+        let failure = self.watch(stage, version, stage.speed.wait(stage.bake))?;
+        Ok(failure.map(|reason| format!("a task failed while it was watched: {reason}")))
+    }
+
+    /// Waits, as long as no task of the version fails. Gives why the first one did.
+    pub(super) fn watch(
+        &mut self,
+        stage: &mut Stage<'_>,
+        version: Version,
+        time: Duration,
+    ) -> anyhow::Result<Option<String>> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            for service in [&mut self.worker, &mut self.api] {
+                if let Some(reason) = service.step(stage, version)?.pop() {
+                    return Ok(Some(reason));
+                }
+            }
+            stage.pause()?;
+        }
+        Ok(None)
     }
 
     /// What `cargo xtask deploy` proves: the intended tasks are healthy and the only ones, they are those that
@@ -203,20 +246,8 @@ impl Deployment {
 
 /// Runs the migration task. The inner error is why it failed.
 fn migrate(stage: &mut Stage<'_>, version: Version) -> anyhow::Result<Result<(), String>> {
-    let command = &stage.rendered.migration.command;
-    let program = stage.binaries.program(version, command);
-    let environment = stage.environment(Kind::Migrate, version, 0, 0);
-    let wrapper = stage.wrapper(Kind::Migrate, version)?;
-    let mut line = command_of(wrapper.as_deref(), &program, &command[1..], &environment);
     let log = stage.folder.join("migrate.log");
-    let file = std::fs::File::create(&log)?;
-    line.current_dir(&stage.folder)
-        .stdout(file.try_clone()?)
-        .stderr(file);
-    let mut process = Process::spawn("migrate", line, Signal::SIGKILL)?;
-    stage
-        .journal
-        .service("migrate", format!("runs, {} version", version.as_str()));
+    let mut process = start_migration(stage, version, &log)?;
     let mut deadline = Instant::now() + stage.speed.wait(stage.rendered.migration.deadline);
     if stage.fault == Some(Fault::MigrationHangs) {
         deadline = Instant::now() + stage.speed.wait(HANGING);
@@ -228,7 +259,7 @@ fn migrate(stage: &mut Stage<'_>, version: Version) -> anyhow::Result<Result<(),
             stage.journal.service("migrate", format!("ended, {ended}"));
             return Ok(match (late, status.success()) {
                 (false, true) => Ok(()),
-                (false, false) => Err(format!("{ended}: {}", last_line(&log))),
+                (false, false) => Err(format!("{ended}{}", last_words(&log))),
                 (true, _) => Err("the migration did not end in time".to_owned()),
             });
         }
@@ -239,7 +270,7 @@ fn migrate(stage: &mut Stage<'_>, version: Version) -> anyhow::Result<Result<(),
             } else {
                 Signal::SIGTERM
             };
-            stage.journal.service("migrate", format!("{signal}"));
+            stage.journal.service("migrate", signal.as_str());
             // It may have ended this very moment, which the next look sees.
             let _ = killpg(pid, signal);
             late = true;
@@ -249,8 +280,19 @@ fn migrate(stage: &mut Stage<'_>, version: Version) -> anyhow::Result<Result<(),
     }
 }
 
-fn last_line(log: &std::path::Path) -> String {
-    let words = tail(log);
-    let last = words.lines().rfind(|line| !line.trim().is_empty());
-    last.unwrap_or("no message").to_owned()
+fn start_migration(stage: &Stage<'_>, version: Version, log: &Path) -> anyhow::Result<Process> {
+    let command = &stage.rendered.migration.command;
+    let program = stage.binaries.program(version, command);
+    let environment = stage.environment(Kind::Migrate, version, 0, 0);
+    let wrapper = stage.wrapper(Kind::Migrate, version)?;
+    let mut line = command_of(wrapper.as_deref(), &program, &command[1..], &environment);
+    let file = File::create(log)?;
+    line.current_dir(&stage.folder)
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    let process = Process::spawn("migrate", line, Signal::SIGKILL)?;
+    stage
+        .journal
+        .service("migrate", format!("runs, {} version", version.as_str()));
+    Ok(process)
 }

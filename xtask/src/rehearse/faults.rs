@@ -214,7 +214,7 @@ impl Fault {
         match (self, kind, version) {
             (Self::CrashAtBoot, Kind::Api, Version::New)
             | (Self::WorkerCrashesAtBoot, Kind::Worker, Version::New) => Some(
-                "start \"$@\" & program=$!\nsleep 0.1\nkill -SEGV $program\nwait $program"
+                "start \"$@\" & program=$!\nsleep 0.1\nkill -ABRT $program\nwait $program"
                     .to_owned(),
             ),
             (Self::NeverReady, Kind::Api, Version::New) => {
@@ -223,7 +223,7 @@ impl Fault {
             (Self::ReadyThenCrash, Kind::Api, Version::New) => Some(format!(
                 "start \"$@\" & program=$!\n\
                  until \"$1\" healthcheck 2>/dev/null; do sleep 0.1; done\n\
-                 sleep {}\nkill -SEGV $program\nwait $program",
+                 sleep {}\nkill -ABRT $program\nwait $program",
                 // Two checks make it healthy; the crash comes between them and the end of the drain.
                 moment * 3.5
             )),

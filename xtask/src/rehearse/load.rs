@@ -32,17 +32,21 @@ const KEPT: usize = 1000;
 #[serde(rename_all = "lowercase")]
 pub(super) enum Phase {
     Before,
+    /// While tasks are replaced.
     During,
+    /// While the new version is watched.
+    Bake,
     After,
 }
 
 impl Phase {
-    pub(super) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
+    pub(super) const ALL: [Self; 4] = [Self::Before, Self::During, Self::Bake, Self::After];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Before => "before",
             Self::During => "during",
+            Self::Bake => "bake",
             Self::After => "after",
         }
     }
@@ -92,8 +96,8 @@ struct Shared {
 #[derive(Default)]
 pub(super) struct Log {
     /// Microseconds from the time a request was due until it was answered, by phase.
-    pub(super) latencies: [Vec<u32>; 3],
-    pub(super) failed: [u64; 3],
+    pub(super) latencies: [Vec<u32>; 4],
+    pub(super) failed: [u64; 4],
     pub(super) kept_alive: u64,
     pub(super) fresh: u64,
     pub(super) slow: u64,
@@ -243,10 +247,10 @@ impl Shared {
             what,
             target,
         };
-        if let Ok(mut failures) = self.failures.lock() {
-            if failures.len() < KEPT {
-                failures.push(failure);
-            }
+        if let Ok(mut failures) = self.failures.lock()
+            && failures.len() < KEPT
+        {
+            failures.push(failure);
         }
         None
     }

@@ -1,9 +1,6 @@
 //! An ECS service's scheduler: which tasks to start and to stop, and when to give a deployment up.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Instant};
 
 use super::{
     faults::Version,
@@ -155,23 +152,6 @@ impl Service {
         }
         self.tasks = left;
         Ok(failures)
-    }
-
-    /// Only waits, as ECS does between deployments.
-    pub(super) fn rest(
-        services: &mut [&mut Self],
-        stage: &mut Stage<'_>,
-        version: Version,
-        time: Duration,
-    ) -> anyhow::Result<()> {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            for service in services.iter_mut() {
-                service.step(stage, version)?;
-            }
-            stage.pause()?;
-        }
-        Ok(())
     }
 
     /// The numbers of its tasks.

@@ -63,10 +63,22 @@ impl Binaries {
     }
 }
 
+/// What is rehearsed, and how.
+pub(super) struct Script {
+    pub(super) rendered: Rendered,
+    pub(super) speed: Speed,
+    /// How long a new version is watched, in seconds.
+    pub(super) bake: u32,
+    pub(super) fault: Option<Fault>,
+    pub(super) binaries: Binaries,
+    pub(super) journal: Journal,
+}
+
 pub(super) struct Stage<'a> {
     pub(super) signals: &'a Signals,
     pub(super) rendered: Rendered,
     pub(super) speed: Speed,
+    pub(super) bake: u32,
     pub(super) fault: Option<Fault>,
     pub(super) folder: PathBuf,
     pub(super) binaries: Binaries,
@@ -148,13 +160,17 @@ impl<'a> Stage<'a> {
     pub(super) fn prepare(
         checkout: &Checkout,
         folder: &Path,
-        rendered: Rendered,
-        speed: Speed,
-        fault: Option<Fault>,
-        binaries: Binaries,
-        journal: Journal,
+        script: Script,
         signals: &'a Signals,
     ) -> anyhow::Result<Self> {
+        let Script {
+            rendered,
+            speed,
+            bake,
+            fault,
+            binaries,
+            journal,
+        } = script;
         let mut ports = Ports::new();
         let haproxy = haproxy::program(&checkout.packages(), signals)?;
         let servers = Servers::start(checkout, folder, &mut ports, signals)?;
@@ -163,6 +179,7 @@ impl<'a> Stage<'a> {
             signals,
             rendered,
             speed,
+            bake,
             fault,
             folder: folder.to_owned(),
             binaries,
@@ -291,6 +308,8 @@ impl<'a> Stage<'a> {
         set("LISTEN_ADDRESS", format!("127.0.0.1:{port}"));
         set("METRICS_ADDRESS", format!("127.0.0.1:{metrics}"));
         set("MAIL_URL", format!("file://{}", self.mail().display()));
+        // The load's people are there at once.
+        set("BCRYPT_COST", "4".to_owned());
         // A rehearsal may take longer than a token lives.
         set("ACCESS_TOKEN_SECONDS", "86400".to_owned());
         for limit in [

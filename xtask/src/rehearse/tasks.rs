@@ -157,10 +157,11 @@ impl Task {
     }
 
     fn ended(&mut self, stage: &mut Stage<'_>, status: ExitStatus) -> anyhow::Result<Step> {
-        if let Life::Stopping { since, .. } = self.life {
-            if stage.ending() == Ending::Killed && !self.deregister_late(stage, since)? {
-                return Ok(Step::Goes);
-            }
+        if let Life::Stopping { since, .. } = self.life
+            && stage.ending() == Ending::Killed
+            && !self.deregister_late(stage, since)?
+        {
+            return Ok(Step::Goes);
         }
         if self.target.is_some() {
             stage.balancer.forget(self.number)?;
@@ -169,11 +170,9 @@ impl Task {
             self.tell(stage, format!("STOPPED, {}", ending(status)));
             return Ok(Step::Stopped);
         }
-        let words = tail(&self.log);
-        let last = words.lines().rfind(|line| !line.trim().is_empty());
-        let reason = format!("{} {}", ending(status), last.unwrap_or_default());
-        self.tell(stage, format!("STOPPED by itself, {}", reason.trim()));
-        Ok(Step::Died(reason.trim().to_owned()))
+        let reason = format!("{}{}", ending(status), last_words(&self.log));
+        self.tell(stage, format!("STOPPED by itself, {reason}"));
+        Ok(Step::Died(reason))
     }
 
     fn watch(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<Step> {
@@ -301,6 +300,21 @@ pub(super) fn ending(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no exit code".to_owned(),
+    }
+}
+
+/// The end of a log, to follow what happened: `: a line; the next`. Empty where nothing was said that went
+/// wrong.
+pub(super) fn last_words(log: &Path) -> String {
+    let words = tail(log);
+    let lines: Vec<&str> = words
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.contains(r#""level":"INFO""#))
+        .collect();
+    match &lines[lines.len().saturating_sub(3)..] {
+        [] => String::new(),
+        last => format!(": {}", last.join("; ")),
     }
 }
 

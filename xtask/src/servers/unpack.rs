@@ -5,10 +5,11 @@ mod npm;
 mod pip;
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use crate::{
@@ -68,6 +69,7 @@ fn first<Program>(
     packages: &Path,
     signals: &Signals,
 ) -> anyhow::Result<Option<Program>> {
+    let _turn = turn(packages, signals)?;
     for (tool, way) in ways {
         let step = Step::start();
         match way(packages, signals) {
@@ -81,6 +83,16 @@ fn first<Program>(
         }
     }
     Ok(None)
+}
+
+/// One at a time: of two runs the second finds what the first has unpacked.
+fn turn(packages: &Path, signals: &Signals) -> anyhow::Result<File> {
+    fs::create_dir_all(packages)?;
+    let lock = File::create(packages.join("lock"))?;
+    while let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        signals.wait(Duration::from_millis(100))?;
+    }
+    Ok(lock)
 }
 
 /// Archives that carry no modes lose the right to execute.

@@ -7,6 +7,7 @@ mod emulator;
 mod launcher;
 mod lint_verb;
 mod page;
+mod rehearse_verb;
 mod render_verb;
 mod stacks;
 mod support;
