@@ -2,6 +2,7 @@
 //! the real programs, under load.
 
 mod balancer;
+mod checks;
 mod deployment;
 mod faults;
 mod http;
@@ -9,6 +10,7 @@ mod journal;
 mod load;
 mod ports;
 mod rendered;
+mod servers;
 mod services;
 mod stage;
 mod tasks;

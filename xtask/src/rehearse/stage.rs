@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-
 use super::{
     balancer::Balancer,
     faults::{Ending, Fault, Version},
@@ -15,19 +13,9 @@ use super::{
     load::{Load, Phase},
     ports::Ports,
     rendered::{self, Rendered, Speed},
+    servers::{DATABASE, Servers},
 };
-use crate::{
-    checkout::Checkout,
-    contract::Task as Kind,
-    servers::{
-        self, Source, haproxy,
-        postgres::{Data, Postgres, Purpose, start_throw_away},
-        redis::{self, Redis},
-    },
-    signals::Signals,
-};
-
-const DATABASE: &str = "taskhub";
+use crate::{checkout::Checkout, contract::Task as Kind, servers::haproxy, signals::Signals};
 
 /// Between two looks at everything.
 const TICK: Duration = Duration::from_millis(50);
@@ -92,68 +80,6 @@ pub(super) struct Stage<'a> {
     tasks: u32,
     letters: usize,
     summed_up: Instant,
-}
-
-/// PostgreSQL and Redis, `None` while they are away.
-struct Servers {
-    data: Data,
-    postgres: Option<Postgres>,
-    redis_program: redis::Program,
-    redis_port: u16,
-    redis: Option<Redis>,
-}
-
-impl Servers {
-    fn start(
-        checkout: &Checkout,
-        folder: &Path,
-        ports: &mut Ports,
-        signals: &Signals,
-    ) -> anyhow::Result<Self> {
-        let found = servers::look_up(None, None, &checkout.packages(), signals)?;
-        let (Source::Program(postgres), Source::Program(redis_program)) =
-            (found.postgres, found.redis)
-        else {
-            anyhow::bail!("no server was given, and yet one is used");
-        };
-        let data = Data::place(checkout, &postgres, folder)?;
-        let initdb = data.initialise()?;
-        data.initialised(initdb, DATABASE, signals)?;
-        let postgres = start_throw_away(&data, signals)?;
-        let mut servers = Self {
-            data,
-            postgres: Some(postgres),
-            redis_program,
-            redis_port: ports.next()?,
-            redis: None,
-        };
-        servers.start_redis(folder, signals)?;
-        Ok(servers)
-    }
-
-    fn start_redis(&mut self, folder: &Path, signals: &Signals) -> anyhow::Result<()> {
-        let program = &self.redis_program;
-        let mut redis = Redis::spawn(program, folder, self.redis_port, Purpose::ThrowAway)?;
-        redis.ready(signals)?;
-        self.redis = Some(redis);
-        Ok(())
-    }
-
-    fn restart_postgres(&mut self, signals: &Signals) -> anyhow::Result<()> {
-        let old = self.postgres.take().context("PostgreSQL runs")?;
-        let port = old.port;
-        drop(old);
-        self.data.recover()?;
-        let mut postgres = Postgres::spawn(&self.data, port, Purpose::ThrowAway)?;
-        postgres.ready(&self.data, signals)?;
-        self.postgres = Some(postgres);
-        Ok(())
-    }
-
-    fn database(&self, name: &str) -> String {
-        let postgres = self.postgres.as_ref();
-        postgres.map(|server| server.url(name)).unwrap_or_default()
-    }
 }
 
 impl<'a> Stage<'a> {
