@@ -9,6 +9,7 @@ mod http;
 mod journal;
 mod load;
 mod ports;
+mod programs;
 mod rendered;
 mod servers;
 mod services;
@@ -31,8 +32,9 @@ use self::{
     faults::{Fault, Version},
     journal::{Journal, print},
     load::{Load, Phase, Plan},
+    programs::Binaries,
     rendered::{Rendered, Speed},
-    stage::{Binaries, Script, Stage},
+    stage::{Script, Stage},
     users::User,
     verdict::{Counted, Verdict},
 };

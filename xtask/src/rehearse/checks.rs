@@ -1,7 +1,7 @@
 //! A container's health check, asked as Docker and ECS ask it.
 
 use std::{
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -26,8 +26,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn new(probe: Probe, mut command: Command, speed: Speed) -> Self {
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+    pub(super) fn new(probe: Probe, command: Command, speed: Speed) -> Self {
         Self {
             next: Instant::now() + speed.wait(probe.interval),
             probe,

@@ -1,7 +1,6 @@
 //! The release as `docs/operations.md` orders it: migration, worker, API, proof, and the way back.
 
 use std::{
-    fs::File,
     path::Path,
     time::{Duration, Instant},
 };
@@ -17,9 +16,9 @@ use super::{
     faults::{Fault, Version},
     http::{Client, Reuse},
     load::Phase,
+    programs::{ending, last_words},
     services::{Limits, Rolled, Service},
     stage::Stage,
-    tasks::{command_of, ending, last_words},
     users::{self, User},
 };
 use crate::{contract::Task as Kind, process::Process, signals::Interrupted};
@@ -54,6 +53,17 @@ impl Outcome {
             Self::RolledBack(_) => 7,
             Self::Stuck(_) => 8,
         }
+    }
+
+    /// For people; nothing where all is well.
+    pub(super) fn words(&self) -> Option<String> {
+        let (what, reason) = match self {
+            Self::Deployed => return None,
+            Self::MigrationFailed(reason) => ("migration failed, services untouched", reason),
+            Self::RolledBack(reason) => ("rolled back, the old version serves", reason),
+            Self::Stuck(reason) => ("needs a human", reason),
+        };
+        Some(format!("{what}: {reason}"))
     }
 }
 
@@ -281,16 +291,8 @@ fn migrate(stage: &mut Stage<'_>, version: Version) -> anyhow::Result<Result<(),
 }
 
 fn start_migration(stage: &Stage<'_>, version: Version, log: &Path) -> anyhow::Result<Process> {
-    let command = &stage.rendered.migration.command;
-    let program = stage.binaries.program(version, command);
-    let environment = stage.environment(Kind::Migrate, version, 0, 0);
-    let wrapper = stage.wrapper(Kind::Migrate, version)?;
-    let mut line = command_of(wrapper.as_deref(), &program, &command[1..], &environment);
-    let file = File::create(log)?;
-    line.current_dir(&stage.folder)
-        .stdout(file.try_clone()?)
-        .stderr(file);
-    let process = Process::spawn("migrate", line, Signal::SIGKILL)?;
+    let variables = stage.variables(Kind::Migrate, version, 0, 0);
+    let process = stage.spawn(Kind::Migrate, version, &variables, log)?;
     stage
         .journal
         .service("migrate", format!("runs, {} version", version.as_str()));

@@ -261,3 +261,22 @@ impl Fault {
         Ok(Some(file))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_lists_every_fault() {
+        let page = include_str!("../../../docs/operations.md");
+        for fault in Fault::ALL {
+            let row = format!(
+                "| `{}` | {} | {} |",
+                fault.name(),
+                fault.about(),
+                fault.code()
+            );
+            assert!(page.contains(&row), "docs/operations.md lacks {row}");
+        }
+    }
+}

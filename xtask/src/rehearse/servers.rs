@@ -23,7 +23,7 @@ pub(super) struct Servers {
     data: Data,
     postgres: Option<Postgres>,
     redis_program: redis::Program,
-    pub(super) redis_port: u16,
+    redis_port: u16,
     pub(super) redis: Option<Redis>,
 }
 
@@ -72,6 +72,10 @@ impl Servers {
         postgres.ready(&self.data, signals)?;
         self.postgres = Some(postgres);
         Ok(())
+    }
+
+    pub(super) fn redis_url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.redis_port)
     }
 
     /// The URL of a database.

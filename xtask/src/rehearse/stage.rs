@@ -8,12 +8,13 @@ use std::{
 
 use super::{
     balancer::Balancer,
-    faults::{Ending, Fault, Version},
+    faults::{Ending, Fault},
     journal::Journal,
     load::{Load, Phase},
     ports::Ports,
+    programs::Binaries,
     rendered::{self, Rendered, Speed},
-    servers::{DATABASE, Servers},
+    servers::Servers,
 };
 use crate::{checkout::Checkout, contract::Task as Kind, servers::haproxy, signals::Signals};
 
@@ -25,31 +26,6 @@ const SUMMARY: Duration = Duration::from_secs(10);
 
 /// For connections that broke with the database to be made again.
 const RECOVERY: f64 = 3.0;
-
-/// Waits that the programs are told in whole seconds.
-const SCALED: [&str; 4] = [
-    "DRAIN_SECONDS",
-    "REQUEST_TIMEOUT_SECONDS",
-    "WORKER_GRACE_SECONDS",
-    "JOB_LEASE_SECONDS",
-];
-
-/// Where the programs of both versions lie.
-pub(super) struct Binaries {
-    pub(super) old: PathBuf,
-    pub(super) new: PathBuf,
-}
-
-impl Binaries {
-    /// The program that a rendered command names.
-    pub(super) fn program(&self, version: Version, command: &[String]) -> PathBuf {
-        let folder = match version {
-            Version::Old => &self.old,
-            Version::New => &self.new,
-        };
-        folder.join(command.first().map(String::as_str).unwrap_or_default())
-    }
-}
 
 /// What is rehearsed, and how.
 pub(super) struct Script {
@@ -76,7 +52,7 @@ pub(super) struct Stage<'a> {
     pub(super) load: Option<Load>,
     /// When the database was away, in seconds since the beginning.
     pub(super) outages: Vec<(f64, f64)>,
-    servers: Servers,
+    pub(super) servers: Servers,
     tasks: u32,
     letters: usize,
     summed_up: Instant,
@@ -165,13 +141,6 @@ impl<'a> Stage<'a> {
         self.fault.map_or(Ending::DrainedFirst, Fault::ending)
     }
 
-    pub(super) fn wrapper(&self, kind: Kind, version: Version) -> anyhow::Result<Option<PathBuf>> {
-        match self.fault {
-            Some(fault) => fault.wrapper(kind, version, self.speed, &self.folder),
-            None => Ok(None),
-        }
-    }
-
     /// How long the API goes on accepting after SIGTERM.
     pub(super) fn drain(&self) -> Duration {
         let setting = self.rendered.api.environment.get("DRAIN_SECONDS");
@@ -181,7 +150,8 @@ impl<'a> Stage<'a> {
         Duration::from_secs(self.speed.seconds(seconds).into())
     }
 
-    fn mail(&self) -> PathBuf {
+    /// Where the worker leaves its letters.
+    pub(super) fn mail(&self) -> PathBuf {
         self.folder.join("mail")
     }
 
@@ -197,68 +167,6 @@ impl<'a> Stage<'a> {
     pub(super) fn next_letter(&mut self) -> usize {
         self.letters += 1;
         self.letters
-    }
-
-    /// The rendered settings, with what a laptop has in place of an account: servers without TLS, secrets, no
-    /// limits for the load.
-    pub(super) fn environment(
-        &self,
-        kind: Kind,
-        version: Version,
-        port: u16,
-        metrics: u16,
-    ) -> Vec<(String, String)> {
-        let rendered = match kind {
-            Kind::Migrate => &self.rendered.migration.environment,
-            Kind::Api | Kind::Worker => &self.service(kind).environment,
-        };
-        let mut environment = rendered.clone();
-        for name in SCALED {
-            if let Some(value) = environment.get_mut(name) {
-                let seconds = value.parse().map(|seconds| self.speed.seconds(seconds));
-                *value = seconds.unwrap_or_default().to_string();
-            }
-        }
-        let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
-        set("APP_ENV", "development".to_owned());
-        set("DATABASE_URL", self.database(kind, version));
-        set(
-            "REDIS_BROKER",
-            format!("redis://127.0.0.1:{}", self.servers.redis_port),
-        );
-        set(
-            "JWT_SECRET",
-            "for-rehearsals-only-0123456789abcdef".to_owned(),
-        );
-        set("PUBLIC_URL", format!("http://{}", self.balancer.address));
-        set("LISTEN_ADDRESS", format!("127.0.0.1:{port}"));
-        set("METRICS_ADDRESS", format!("127.0.0.1:{metrics}"));
-        set("MAIL_URL", format!("file://{}", self.mail().display()));
-        // The load's people are there at once.
-        set("BCRYPT_COST", "4".to_owned());
-        // A rehearsal may take longer than a token lives.
-        set("ACCESS_TOKEN_SECONDS", "86400".to_owned());
-        for limit in [
-            "READ",
-            "WRITE",
-            "LOGIN_ADDRESS",
-            "LOGIN_ACCOUNT",
-            "REGISTER",
-        ] {
-            set(&format!("RATE_LIMIT_{limit}"), "0".to_owned());
-        }
-        if let Some(name) = self.fault.and_then(|fault| fault.withheld(kind, version)) {
-            environment.remove(name);
-        }
-        environment.into_iter().collect()
-    }
-
-    fn database(&self, kind: Kind, version: Version) -> String {
-        let fails = self.fault == Some(Fault::MigrationFails);
-        if fails && kind == Kind::Migrate && version == Version::New {
-            return self.servers.database("nowhere");
-        }
-        self.servers.database(DATABASE)
     }
 
     /// What happens to the servers as a deployment begins.

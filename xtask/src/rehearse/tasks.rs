@@ -1,11 +1,9 @@
 //! One ECS task: a process, its container health check and its place at the load balancer.
 
 use std::{
-    fs::File,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    path::PathBuf,
+    process::ExitStatus,
     time::Instant,
 };
 
@@ -18,14 +16,10 @@ use super::{
     balancer::{self, TargetHealth},
     checks::{Check, Health},
     faults::{Ending, Version},
+    programs::{ending, last_words},
     stage::Stage,
 };
-use crate::{
-    contract::Task as Kind,
-    launch::{self, Identity},
-    process::Process,
-    servers::postgres::tail,
-};
+use crate::{contract::Task as Kind, process::Process};
 
 pub(super) struct Task {
     pub(super) number: u32,
@@ -72,24 +66,11 @@ impl Task {
         let number = stage.next_number();
         let port = stage.ports.next()?;
         let metrics = stage.ports.next()?;
-        let environment = stage.environment(kind, version, port, metrics);
-        let command = &stage.service(kind).command;
-        let program = stage.binaries.program(version, command);
+        let variables = stage.variables(kind, version, port, metrics);
         let log = stage.folder.join(format!("{}.log", balancer::name(number)));
-        let wrapper = stage.wrapper(kind, version)?;
-        let mut line = command_of(wrapper.as_deref(), &program, &command[1..], &environment);
-        let file = File::create(&log)?;
-        line.current_dir(&stage.folder)
-            .stdout(file.try_clone()?)
-            .stderr(file);
-        let process = Process::spawn(kind.name(), line, Signal::SIGKILL)?;
+        let process = stage.spawn(kind, version, &variables, &log)?;
         let probe = stage.service(kind).probe.clone();
-        let asks = command_of(
-            None,
-            &stage.binaries.program(version, &probe.command),
-            &probe.command[1..],
-            &environment,
-        );
+        let asks = stage.probe(kind, version, &variables);
         let task = Self {
             number,
             kind,
@@ -271,49 +252,5 @@ impl Task {
 
     fn pid(&self) -> Option<Pid> {
         i32::try_from(self.process.id()).ok().map(Pid::from_raw)
-    }
-}
-
-/// A program with nothing in its environment but what its task gives it.
-pub(super) fn command_of(
-    wrapper: Option<&Path>,
-    program: &Path,
-    arguments: &[String],
-    environment: &[(String, String)],
-) -> Command {
-    let mut command = launch::command(wrapper.unwrap_or(program), Identity::Own, Signal::SIGKILL);
-    if wrapper.is_some() {
-        command.arg(program);
-    }
-    command
-        .args(arguments)
-        .env_clear()
-        // For the tools in a fault's script.
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .envs(environment.iter().cloned())
-        .stdin(Stdio::null());
-    command
-}
-
-pub(super) fn ending(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "no exit code".to_owned(),
-    }
-}
-
-/// The end of a log, to follow what happened: `: a line; the next`. Empty where nothing was said that went
-/// wrong.
-pub(super) fn last_words(log: &Path) -> String {
-    let words = tail(log);
-    let lines: Vec<&str> = words
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.contains(r#""level":"INFO""#))
-        .collect();
-    match &lines[lines.len().saturating_sub(3)..] {
-        [] => String::new(),
-        last => format!(": {}", last.join("; ")),
     }
 }

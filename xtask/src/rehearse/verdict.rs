@@ -130,17 +130,8 @@ impl Verdict {
                 failure.failed, failure.request, failure.what, failure.target
             );
         }
-        match &self.outcome {
-            Outcome::Deployed => {}
-            Outcome::MigrationFailed(reason) => {
-                let _ = writeln!(text, "  migration failed, services untouched: {reason}");
-            }
-            Outcome::RolledBack(reason) => {
-                let _ = writeln!(text, "  rolled back, the old version serves: {reason}");
-            }
-            Outcome::Stuck(reason) => {
-                let _ = writeln!(text, "  needs a human: {reason}");
-            }
+        if let Some(ending) = self.outcome.words() {
+            let _ = writeln!(text, "  {ending}");
         }
         if let Some(complaint) = &self.complaint {
             let _ = writeln!(text, "  {complaint}");
