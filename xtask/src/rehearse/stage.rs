@@ -54,7 +54,6 @@ pub(super) struct Stage<'a> {
     pub(super) outages: Vec<(f64, f64)>,
     pub(super) servers: Servers,
     tasks: u32,
-    letters: usize,
     summed_up: Instant,
 }
 
@@ -92,7 +91,6 @@ impl<'a> Stage<'a> {
             outages: Vec::new(),
             servers,
             tasks: 0,
-            letters: 0,
             summed_up: Instant::now(),
         };
         fs::create_dir_all(stage.mail())?;
@@ -155,18 +153,12 @@ impl<'a> Stage<'a> {
         self.folder.join("mail")
     }
 
-    /// Letters that the worker has sent.
-    pub(super) fn sent(&self) -> usize {
+    /// Whether the worker has sent a letter to the address.
+    pub(super) fn has_mail_for(&self, address: &str) -> bool {
         let files = fs::read_dir(self.mail()).into_iter().flatten().flatten();
         files
-            .filter(|file| file.path().extension().is_some_and(|kind| kind == "eml"))
-            .count()
-    }
-
-    /// The number of the next letter to wait for.
-    pub(super) fn next_letter(&mut self) -> usize {
-        self.letters += 1;
-        self.letters
+            .filter_map(|file| fs::read_to_string(file.path()).ok())
+            .any(|letter| letter.contains(address))
     }
 
     /// What happens to the servers as a deployment begins.

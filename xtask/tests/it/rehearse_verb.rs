@@ -1,13 +1,19 @@
 //! `xtask rehearse` with the real programs: what is promised of a release, seen by its users.
 
 use std::{
+    fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
-use crate::support::XTASK;
+use crate::support::{XTASK, eventually};
 
 /// Fault, exit code, and whether users may notice.
 const CATALOGUE: [(&str, i32, bool); 13] = [
@@ -33,8 +39,7 @@ fn binaries() -> Option<PathBuf> {
     there.iter().all(|there| *there).then(|| folder.to_owned())
 }
 
-/// The exit code and the lines of JSON.
-fn rehearse(arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
+fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(XTASK);
     command
         .args(["rehearse", "--json"])
@@ -45,7 +50,12 @@ fn rehearse(arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
         command.arg("--old-binaries").arg(&folder);
         command.arg("--new-binaries").arg(&folder);
     }
-    let output = command.output().expect("xtask starts");
+    command
+}
+
+/// The exit code and the lines of JSON.
+fn rehearse(arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let output = command(arguments).output().expect("xtask starts");
     let lines = String::from_utf8(output.stdout).expect("text");
     let lines = lines
         .lines()
@@ -117,6 +127,55 @@ fn every_fault_of_the_catalogue_ends_as_it_must() {
     for (name, code, is_noticed) in CATALOGUE {
         fault(name, code, is_noticed);
     }
+}
+
+/// A rehearsal under load, with a task that a script holds on to, and its events.
+fn under_way() -> (Child, BufReader<ChildStdout>) {
+    let mut xtask = command(&["--fault", "ignores-sigterm", "--rate", "50"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("xtask starts");
+    let mut events = BufReader::new(xtask.stdout.take().expect("its output"));
+    let mut line = String::new();
+    while !line.contains("load begins") {
+        line.clear();
+        let read = events.read_line(&mut line).expect("events");
+        assert!(read > 0, "it ended before there was load");
+    }
+    (xtask, events)
+}
+
+/// Every process that works in the folder of a rehearsal or was started with a path in it.
+fn processes(xtask: &Child) -> Vec<String> {
+    let folder = format!("/rehearse-{}", xtask.id());
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    entries
+        .filter_map(|entry| {
+            let line = fs::read(entry.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            let cwd = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+            let is_one = line.contains(&folder) || cwd.to_string_lossy().contains(&folder);
+            is_one.then_some(line)
+        })
+        .collect()
+}
+
+#[test]
+fn told_to_stop_a_rehearsal_leaves_no_process() {
+    let (mut xtask, _events) = under_way();
+    assert!(processes(&xtask).len() > 6, "{:?}", processes(&xtask));
+    kill(Pid::from_raw(xtask.id().cast_signed()), Signal::SIGTERM).expect("xtask runs");
+    let status = xtask.wait().expect("xtask is ours");
+    assert_eq!(status.code(), Some(128 + Signal::SIGTERM as i32));
+    assert_eq!(processes(&xtask), Vec::<String>::new());
+}
+
+#[test]
+fn killed_a_rehearsal_leaves_no_process() {
+    let (mut xtask, _events) = under_way();
+    xtask.kill().expect("xtask runs");
+    xtask.wait().expect("xtask is ours");
+    eventually("nothing runs any more", || processes(&xtask).is_empty());
 }
 
 #[test]
