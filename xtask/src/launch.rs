@@ -7,6 +7,7 @@
 use std::{
     ffi::{OsStr, OsString},
     os::unix::process::CommandExt,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -70,6 +71,13 @@ pub(crate) fn prefix(parent: Pid, identity: Identity, on_death: Signal) -> Vec<S
     }
     line.push("--".to_owned());
     line
+}
+
+/// Puts this very program into `folder`, for whoever starts it once cargo may have replaced the file.
+pub(crate) fn copy_into(folder: &Path) -> anyhow::Result<PathBuf> {
+    let copy = folder.join("xtask");
+    std::fs::copy(own_program(), &copy).context("this program cannot be copied")?;
+    Ok(copy)
 }
 
 /// This very program, even where cargo has put a newer one in its place.

@@ -7,12 +7,10 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::Context;
-
 use crate::{
     cargo,
     checkout::Checkout,
-    process,
+    launch, process,
     progress::Step,
     run_folder::RunFolder,
     servers::{
@@ -51,6 +49,7 @@ pub(crate) fn run_in(
 ) -> anyhow::Result<ExitCode> {
     let step = Step::start();
     let folder = RunFolder::create(checkout, "test")?;
+    let launcher = launch::copy_into(&folder.path)?;
     let found = servers::look_up(
         Given::postgres("TEST_DATABASE_URL"),
         Given::redis("TEST_REDIS_BROKER"),
@@ -68,7 +67,7 @@ pub(crate) fn run_in(
     step.done(format_args!("found {found}"));
 
     let step = Step::start();
-    let status = process::run("cargo", runner(&["--no-run"], filter)?, signals)?;
+    let status = process::run("cargo", runner(&["--no-run"], filter, &launcher), signals)?;
     if !status.success() {
         return Ok(process::exit_code(status));
     }
@@ -91,11 +90,12 @@ pub(crate) fn run_in(
     }
     step.done("PostgreSQL and Redis ready");
 
-    let mut command = runner(&[], filter)?;
+    let mut command = runner(&[], filter, &launcher);
     command.envs(programs::variables(
         checkout,
         &found,
         &folder.path,
+        &launcher,
         signals,
     )?);
     if let Some(postgres) = &postgres {
@@ -109,16 +109,15 @@ pub(crate) fn run_in(
 }
 
 /// The children of `cargo test` are tied to it by the launcher; nextest sees to its own.
-fn runner(options: &[&str], filter: &[String]) -> anyhow::Result<Command> {
+fn runner(options: &[&str], filter: &[String], launcher: &Path) -> Command {
     let mut command = cargo::command();
     if cargo::has_nextest() {
         command.args(["nextest", "run"]);
     } else {
-        let launcher = std::env::current_exe().context("where this program is")?;
-        command.args(["test", "--config", &tie(&launcher)]);
+        command.args(["test", "--config", &tie(launcher)]);
     }
     command.args(options).args(filter);
-    Ok(command)
+    command
 }
 
 fn tie(launcher: &Path) -> String {

@@ -57,6 +57,8 @@ pub(super) fn faketime(packages: &Path, signals: &Signals) -> anyhow::Result<Opt
         packages,
         signals,
     )
+}
+
 pub(super) fn haproxy(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
     first("HAProxy", &[("apt-get", apt::haproxy)], packages, signals)
 }

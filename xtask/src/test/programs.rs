@@ -6,8 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
-
 use crate::{
     checkout::Checkout,
     launch::Identity,
@@ -21,11 +19,12 @@ pub(super) fn variables(
     checkout: &Checkout,
     found: &Servers,
     folder: &Path,
+    launcher: &Path,
     signals: &Signals,
 ) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     let mut variables = Vec::new();
     if let Some(program) = postgres_program(found, checkout, signals)? {
-        let bin = write_starters(checkout, &program, folder)?;
+        let bin = write_starters(checkout, &program, folder, launcher)?;
         variables.push(("TASKHUB_TEST_POSTGRES_BIN", bin));
     }
     if let Some(program) = redis_program(found, checkout, signals)? {
@@ -61,6 +60,7 @@ fn write_starters(
     checkout: &Checkout,
     program: &postgres::Program,
     folder: &Path,
+    launcher: &Path,
 ) -> anyhow::Result<PathBuf> {
     let place = placing::place(
         checkout,
@@ -70,14 +70,13 @@ fn write_starters(
     if place.identity == Identity::Own {
         return Ok(program.bin.clone());
     }
-    let launcher = std::env::current_exe().context("where this program is")?;
     let bin = folder.join("bin");
     fs::create_dir_all(&bin)?;
     for name in ["initdb", "postgres"] {
         let file = bin.join(name);
         fs::write(
             &file,
-            starter(&launcher, place.identity, &program.bin.join(name)),
+            starter(launcher, place.identity, &program.bin.join(name)),
         )?;
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
     }

@@ -1,9 +1,8 @@
 //! The workspace's rules, and `xtask` as a process.
 
-mod emulator;
-mod jobs_verb;
 mod chaos;
 mod emulator;
+mod jobs_verb;
 mod launcher;
 mod lint_verb;
 mod page;

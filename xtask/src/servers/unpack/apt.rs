@@ -1,5 +1,5 @@
-//! Redis, and a library for tests, from Debian's own packages, signed and fit for this very system.
-//! Redis and HAProxy from Debian's own packages, signed and fit for this very system.
+//! Redis, HAProxy and a library that shifts clocks, from Debian's own packages, signed and fit for this
+//! very system.
 
 use std::{
     fs,
@@ -35,11 +35,6 @@ pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option
     if let Some(program) = Program::at(&server) {
         return Ok(Some(program));
     }
-    let Some(tools) = Tools::of_this_machine() else {
-        return Ok(None);
-    };
-    unpacked(&folder, |draft| {
-        tools.unpack(&PACKAGES, draft, signals)?;
     let Some(tools) = Tools::find() else {
         return Ok(None);
     };
@@ -54,29 +49,6 @@ pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option
     Ok(Some(
         Program::at(&server).context("what was unpacked does not run")?,
     ))
-}
-
-/// The library that makes a program believe in another time, for programs with several threads.
-pub(super) fn faketime(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
-    let folder = packages.join("faketime-apt");
-    let library = || faketime_below(&folder);
-    if library().is_some() {
-        return Ok(library());
-    }
-    let Some(tools) = Tools::of_this_machine() else {
-        return Ok(None);
-    };
-    unpacked(&folder, |draft| {
-        tools.unpack(&["libfaketime"], draft, signals)
-    })?;
-    Ok(library())
-}
-
-/// Where Debian puts it, below `/` or wherever its package was unpacked.
-pub(super) fn faketime_below(root: &Path) -> Option<PathBuf> {
-    let folder = format!("usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH);
-    let library = root.join(folder).join("libfaketimeMT.so.1");
-    library.is_file().then_some(library)
 }
 
 pub(super) fn haproxy(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
@@ -96,6 +68,29 @@ pub(super) fn haproxy(packages: &Path, signals: &Signals) -> anyhow::Result<Opti
     Ok(Some(program))
 }
 
+/// The library that makes a program believe in another time, for programs with several threads.
+pub(super) fn faketime(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
+    let folder = packages.join("faketime-apt");
+    let library = || faketime_below(&folder);
+    if library().is_some() {
+        return Ok(library());
+    }
+    let Some(tools) = Tools::find() else {
+        return Ok(None);
+    };
+    unpacked(&folder, |draft| {
+        tools.unpack(&["libfaketime"], draft, signals)
+    })?;
+    Ok(library())
+}
+
+/// Where Debian puts it, below `/` or wherever its package was unpacked.
+pub(super) fn faketime_below(root: &Path) -> Option<PathBuf> {
+    let folder = format!("usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH);
+    let library = root.join(folder).join("libfaketimeMT.so.1");
+    library.is_file().then_some(library)
+}
+
 /// Where Debian's tools lie.
 struct Tools {
     apt: PathBuf,
@@ -103,7 +98,6 @@ struct Tools {
 }
 
 impl Tools {
-    fn of_this_machine() -> Option<Self> {
     fn find() -> Option<Self> {
         Some(Self {
             apt: environment::on_path("apt-get")?,
@@ -111,8 +105,6 @@ impl Tools {
         })
     }
 
-    fn unpack(&self, names: &[&str], draft: &Path, signals: &Signals) -> anyhow::Result<()> {
-        let download = [&["download", "-q"], names].concat();
     fn unpack(&self, packages: &[&str], draft: &Path, signals: &Signals) -> anyhow::Result<()> {
         let download: Vec<&str> = ["download", "-q"]
             .into_iter()
