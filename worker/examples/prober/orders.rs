@@ -164,7 +164,7 @@ impl Order {
 }
 
 async fn prepare(options: &PgConnectOptions, db: &mut PgConnection) -> anyhow::Result<()> {
-    database::migrate(options).await?;
+    database::migrate(options, None).await?;
     sqlx::raw_sql(CAUSES).execute(&mut *db).await?;
     sqlx::raw_sql(jobs::probe::TABLE).execute(db).await?;
     Ok(())
