@@ -20,9 +20,14 @@ use crate::{
 /// Between two looks at the table when nobody rings: what fell due by the clock waits this long.
 const POLL: Duration = Duration::from_millis(500);
 
-/// While the window is full, and while more jobs are due than it takes.
-const FULL_PAUSE: Duration = Duration::from_millis(100);
-const MORE_PAUSE: Duration = Duration::from_millis(5);
+/// The shortest and the longest time in which a part of the window empties, while more jobs are due than
+/// it takes.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much of it should have become free by then: a look costs the same however little is issued, and
+/// the rest keeps the workers busy meanwhile.
+const PART: usize = WINDOW / 2;
 
 /// Issues whenever nobody else does, until the worker stops.
 pub(crate) async fn lead(worker: Arc<Worker>, queue: String) {
@@ -53,6 +58,8 @@ struct Relay {
     queue: String,
     issuer: Issuer,
     bell: Listener,
+    /// While more is due than the window takes, the time in which about a [`PART`] of it empties.
+    pause: Duration,
 }
 
 impl Relay {
@@ -62,6 +69,7 @@ impl Relay {
         Self {
             issuer: Issuer::open(redis.clone(), keys.clone()).await,
             bell: Listener::new(redis.clone(), &keys),
+            pause: SHORTEST_PAUSE,
             queue,
             worker,
         }
@@ -96,11 +104,12 @@ impl Relay {
         if due.ids.is_empty() {
             return POLL;
         }
-        match self.issuer.issue(&due.ids).await {
-            Some(0) if due.more => FULL_PAUSE,
-            Some(_) if due.more => MORE_PAUSE,
-            _ => POLL,
-        }
+        let Some(issued) = self.issuer.issue(&due.ids).await.filter(|_| due.more) else {
+            self.pause = SHORTEST_PAUSE;
+            return POLL;
+        };
+        self.pause = next_pause(self.pause, issued);
+        self.pause
     }
 
     async fn due(&self) -> anyhow::Result<Due> {
@@ -109,5 +118,32 @@ impl Relay {
         let mut due = within(STATEMENT_LIMIT, waiting::due(control, &self.queue, WINDOW)).await?;
         due.more |= promoted >= waiting::PROMOTION.unsigned_abs();
         Ok(due)
+    }
+}
+
+/// The pause after one in which so many tickets were used up.
+fn next_pause(pause: Duration, issued: usize) -> Duration {
+    let part = u32::try_from(PART).unwrap_or(u32::MAX);
+    let issued = u32::try_from(issued.max(1)).unwrap_or(u32::MAX);
+    (pause * part / issued).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leader_looks_again_when_half_the_window_is_free() {
+        let pause = Duration::from_millis(20);
+        assert_eq!(next_pause(pause, PART), pause);
+        assert_eq!(next_pause(pause, PART / 2), pause * 2);
+        assert_eq!(next_pause(pause, PART * 2), pause / 2);
+    }
+
+    #[test]
+    fn its_pauses_stay_within_bounds() {
+        assert_eq!(next_pause(SHORTEST_PAUSE, WINDOW), SHORTEST_PAUSE);
+        assert_eq!(next_pause(LONGEST_PAUSE, 0), LONGEST_PAUSE);
+        assert_eq!(next_pause(SHORTEST_PAUSE, 0), LONGEST_PAUSE);
     }
 }
