@@ -72,7 +72,7 @@ impl<'a> Stage<'a> {
             binaries,
             journal,
         } = script;
-        let mut ports = Ports::new();
+        let mut ports = Ports::take()?;
         let haproxy = haproxy::program(&checkout.packages(), signals)?;
         let servers = Servers::start(checkout, folder, &mut ports, signals)?;
         let balancer = Balancer::start(&haproxy, folder, &mut ports, &rendered, speed, signals)?;
