@@ -58,6 +58,8 @@ pub(crate) fn run(_: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> 
     progress::say(
         "            advisories are not checked: `cargo deny check advisories` fetches their database",
     );
+    // Which tests start; built in one of them, it would count as slow.
+    check("verbs for AWS built", verbs_for_aws(), signals)?;
     check("doc tests", doc_tests(), signals)?;
     test::run_in(&checkout, &[], signals)
 }
@@ -89,6 +91,20 @@ fn clippy(checkout: &Checkout) -> Command {
     command
         .arg(queries::checked(checkout))
         .args(["--", "-D", "warnings"]);
+    command
+}
+
+fn verbs_for_aws() -> Command {
+    let program = [
+        "build",
+        "--quiet",
+        "--package",
+        "xtask",
+        "--bin",
+        "xtask-aws",
+    ];
+    let mut command = cargo_with(&program);
+    command.args(["--features", "aws"]);
     command
 }
 

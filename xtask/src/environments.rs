@@ -41,14 +41,9 @@ impl fmt::Display for Name {
     }
 }
 
-/// What is wrong with an environment, one line each. The exit code is [`Faults::EXIT_CODE`].
+/// What is wrong with an environment, one line each.
 #[derive(Debug)]
 pub(crate) struct Faults(pub(crate) String);
-
-impl Faults {
-    /// That of wrong arguments: nothing was changed, and somebody must edit something.
-    pub(crate) const EXIT_CODE: u8 = 2;
-}
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

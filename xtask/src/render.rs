@@ -30,7 +30,9 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use crate::{checkout::Checkout, environments::Environment, progress, signals::Signals};
+use crate::{
+    checkout::Checkout, environments::Environment, exit::Exit, progress, signals::Signals,
+};
 use files::{PAGE, files};
 use template::{Stack, Template};
 
@@ -51,9 +53,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 }
-
-/// The exit code for "differences found".
-const DIFFERS: u8 = 4;
 
 /// Path below the checkout → content.
 type Files = BTreeMap<PathBuf, String>;
@@ -140,7 +139,7 @@ fn verdict(changed: &[&PathBuf]) -> ExitCode {
         "{} files are stale: run `cargo xtask render` and commit what it writes",
         changed.len()
     ));
-    ExitCode::from(DIFFERS)
+    Exit::Differs.into()
 }
 
 /// What is there already; a folder that is not there holds nothing.

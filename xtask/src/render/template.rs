@@ -46,7 +46,7 @@ impl Stack {
     }
 
     /// Where the stack keeps a value for others, in Parameter Store.
-    fn path(self, environment: Option<Name>, name: &str) -> String {
+    pub(crate) fn path(self, environment: Option<Name>, name: &str) -> String {
         match environment {
             Some(environment) if self != Self::Bootstrap => {
                 format!("/taskhub/{environment}/{}/{name}", self.as_str())

@@ -5,6 +5,7 @@ mod agreement;
 mod environment;
 mod readback;
 mod silence;
+mod verbs;
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,9 @@ fn production_is_made_as_rendered_changed_and_deleted() {
 
 fn live(name: &'static str) {
     let environment = Environment::of(name);
+    verbs::before_anything_is_there(&environment);
     environment.make();
+    verbs::once_all_is_there(&environment);
     environment.every_resource_is_there();
     readback::everything(&environment);
     a_release_changes_the_tasks_and_nothing_else(&environment);

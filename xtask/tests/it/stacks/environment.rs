@@ -32,6 +32,21 @@ pub(crate) struct Stack {
     capabilities: Vec<String>,
 }
 
+impl Stack {
+    /// `Key=project,Value=taskhub`, as they were rendered beside the template.
+    fn tags(&self) -> Vec<String> {
+        let file = self.file.replace(".template.json", ".params.json");
+        // What an account has once is no environment's and has none.
+        let Ok(text) = fs::read(infra().join("rendered").join(&file)) else {
+            return Vec::new();
+        };
+        let read: Value = serde_json::from_slice(&text).unwrap_or_else(|_| panic!("{file}"));
+        let tags = read["Tags"].as_object().into_iter().flatten();
+        tags.map(|(key, value)| format!("Key={key},Value={}", value.as_str().expect("text")))
+            .collect()
+    }
+}
+
 /// A resource as it was rendered.
 pub(crate) struct Resource<'a> {
     pub(crate) id: &'a str,
@@ -148,6 +163,11 @@ impl Environment {
         if !stack.capabilities.is_empty() {
             arguments.push("--capabilities");
             arguments.extend(stack.capabilities.iter().map(String::as_str));
+        }
+        let tags = stack.tags();
+        if !tags.is_empty() {
+            arguments.push("--tags");
+            arguments.extend(tags.iter().map(String::as_str));
         }
         self.emulator.aws(&arguments);
         let describe = [&["cloudformation", "describe-change-set"], &name[..]].concat();

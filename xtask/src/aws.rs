@@ -1,0 +1,98 @@
+//! Verbs that speak to AWS.
+//!
+//! Their SDK takes minutes to compile, so it is behind the feature `aws`, and without it a verb starts the program
+//! that has it: `xtask-aws`, which cargo builds where it is not there or out of date.
+
+#[cfg(feature = "aws")]
+pub(crate) mod account;
+#[cfg(feature = "aws")]
+pub(crate) mod errors;
+#[cfg(feature = "aws")]
+pub(crate) mod parameters;
+#[cfg(not(feature = "aws"))]
+mod program;
+#[cfg(feature = "aws")]
+pub(crate) mod stacks;
+
+use std::process::ExitCode;
+
+use crate::{doctor, environments::Name, exit, plan, signals::Signals, verify};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    #[command(after_help = exit::help())]
+    Doctor(doctor::Arguments),
+    #[command(after_help = exit::help())]
+    Plan(plan::Arguments),
+    #[command(after_help = exit::help())]
+    Verify(verify::Arguments),
+}
+
+/// Which environment, and as whom.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Access {
+    /// The environment, as its file in infra/environments is called
+    #[arg(long = "env", value_name = "NAME", value_parser = environment)]
+    pub(crate) environment: Name,
+    /// A profile of the AWS configuration files
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// An environment's name.
+pub(crate) fn environment(text: &str) -> Result<Name, String> {
+    let names = Name::ALL.map(Name::as_str);
+    Name::ALL
+        .into_iter()
+        .find(|name| name.as_str() == text)
+        .ok_or_else(|| format!("there are {}", names.join(", ")))
+}
+
+#[cfg(not(feature = "aws"))]
+pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Doctor(arguments) if arguments.offline => doctor::offline(arguments),
+        Verb::Doctor(_) | Verb::Plan(_) | Verb::Verify(_) => program::start(signals),
+    }
+}
+
+#[cfg(feature = "aws")]
+pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Doctor(arguments) => doctor::run(arguments, signals),
+        Verb::Plan(arguments) => plan::run(arguments, signals),
+        Verb::Verify(arguments) => verify::run(arguments, signals),
+    }
+}
+
+/// Runs `work` until it is done or somebody wants `xtask` to stop.
+#[cfg(feature = "aws")]
+pub(crate) fn block_on<T>(
+    signals: &Signals,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = work => done,
+            signal = interruption(signals) => Err(signal.into()),
+        }
+    })
+}
+
+/// Resolves when somebody wants `xtask` to stop.
+#[cfg(feature = "aws")]
+pub(crate) async fn interruption(signals: &Signals) -> crate::signals::Interrupted {
+    use std::time::Duration;
+    loop {
+        if let Err(interrupted) = signals.wait(Duration::ZERO) {
+            return interrupted;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
