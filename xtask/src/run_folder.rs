@@ -22,9 +22,6 @@ impl RunFolder {
     pub(crate) fn create(checkout: &Checkout, name: &str) -> anyhow::Result<Self> {
         fs::create_dir_all(&checkout.target)
             .with_context(|| format!("{} cannot be made", checkout.target.display()))?;
-        // Held until the new folder has its own lock: without one it looks like that of a dead run.
-        let turn = File::create(checkout.target.join("run-folders.lock"))?;
-        turn.lock().context("other runs cannot be kept off")?;
         sweep(checkout, name);
         let path = checkout
             .target
