@@ -68,9 +68,11 @@ fn is_of(path: &Path, name: &str) -> bool {
 }
 
 fn is_dead(folder: &Path) -> bool {
-    File::open(folder.join("lock")).map_or(true, |lock| {
-        !matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
-    })
+    match File::open(folder.join("lock")) {
+        Ok(lock) => !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
+        // A folder without one is being made just now.
+        Err(_) => !folder.exists(),
+    }
 }
 
 #[cfg(test)]
