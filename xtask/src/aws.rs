@@ -6,17 +6,38 @@
 #[cfg(feature = "aws")]
 pub(crate) mod account;
 #[cfg(feature = "aws")]
+pub(crate) mod apply;
+#[cfg(feature = "aws")]
 pub(crate) mod errors;
+#[cfg(feature = "aws")]
+mod events;
+#[cfg(any(feature = "aws", test))]
+mod holder;
+#[cfg(feature = "aws")]
+pub(crate) mod lock;
 #[cfg(feature = "aws")]
 pub(crate) mod parameters;
 #[cfg(not(feature = "aws"))]
 mod program;
+#[cfg(any(feature = "aws", test))]
+pub(crate) mod release;
+#[cfg(feature = "aws")]
+pub(crate) mod releases;
 #[cfg(feature = "aws")]
 pub(crate) mod stacks;
+#[cfg(feature = "aws")]
+pub(crate) mod state;
+#[cfg(feature = "aws")]
+pub(crate) mod tasks;
+#[cfg(any(feature = "aws", test))]
+pub(crate) mod triage;
 
 use std::process::ExitCode;
 
-use crate::{doctor, environments::Name, exit, plan, signals::Signals, verify};
+use crate::{
+    bootstrap, deploy, doctor, environments::Name, exit, lock as lock_verb, plan,
+    releases as releases_verb, rollback, secrets, signals::Signals, status, verify,
+};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
@@ -26,6 +47,17 @@ pub(crate) enum Verb {
     Plan(plan::Arguments),
     #[command(after_help = exit::help())]
     Verify(verify::Arguments),
+    #[command(after_help = exit::help())]
+    Bootstrap(bootstrap::Arguments),
+    #[command(after_help = exit::help())]
+    Deploy(deploy::Arguments),
+    #[command(after_help = exit::help())]
+    Rollback(rollback::Arguments),
+    Status(status::Arguments),
+    Releases(releases_verb::Arguments),
+    #[command(after_help = exit::help())]
+    Lock(lock_verb::Arguments),
+    Secrets(secrets::Arguments),
 }
 
 /// Which environment, and as whom.
@@ -55,7 +87,16 @@ pub(crate) fn environment(text: &str) -> Result<Name, String> {
 pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Doctor(arguments) if arguments.offline => doctor::offline(arguments),
-        Verb::Doctor(_) | Verb::Plan(_) | Verb::Verify(_) => program::start(signals),
+        Verb::Doctor(_)
+        | Verb::Plan(_)
+        | Verb::Verify(_)
+        | Verb::Bootstrap(_)
+        | Verb::Deploy(_)
+        | Verb::Rollback(_)
+        | Verb::Status(_)
+        | Verb::Releases(_)
+        | Verb::Lock(_)
+        | Verb::Secrets(_) => program::start(signals),
     }
 }
 
@@ -65,24 +106,35 @@ pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
         Verb::Doctor(arguments) => doctor::run(arguments, signals),
         Verb::Plan(arguments) => plan::run(arguments, signals),
         Verb::Verify(arguments) => verify::run(arguments, signals),
+        Verb::Bootstrap(arguments) => bootstrap::run(arguments, signals),
+        Verb::Deploy(arguments) => deploy::run(arguments, signals),
+        Verb::Rollback(arguments) => rollback::run(arguments, signals),
+        Verb::Status(arguments) => status::run(arguments, signals),
+        Verb::Releases(arguments) => releases_verb::run(arguments, signals),
+        Verb::Lock(arguments) => lock_verb::run(arguments, signals),
+        Verb::Secrets(arguments) => secrets::run(arguments, signals),
     }
 }
 
-/// Runs `work` until it is done or somebody wants `xtask` to stop.
+/// Runs `work` to its end.
 #[cfg(feature = "aws")]
-pub(crate) fn block_on<T>(
+pub(crate) fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// `work`, unless somebody wants `xtask` to stop before it is done.
+#[cfg(feature = "aws")]
+pub(crate) async fn until<T>(
     signals: &Signals,
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        tokio::select! {
-            done = work => done,
-            signal = interruption(signals) => Err(signal.into()),
-        }
-    })
+    tokio::select! {
+        done = work => done,
+        signal = interruption(signals) => Err(signal.into()),
+    }
 }
 
 /// Resolves when somebody wants `xtask` to stop.

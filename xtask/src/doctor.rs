@@ -70,7 +70,7 @@ pub(crate) fn run(
             profile: arguments.profile.clone(),
             json: arguments.json,
         };
-        findings.extend(aws::block_on(signals, access::findings(&access))?);
+        findings.extend(aws::wait(aws::until(signals, access::findings(&access)))?);
     }
     finish(&findings, arguments)
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask plan`: what a deployment would change, and nothing is changed.
 
 #[cfg(feature = "aws")]
-mod asking;
+pub(crate) mod asking;
 #[cfg(feature = "aws")]
-mod report;
+pub(crate) mod report;
 #[cfg(any(feature = "aws", test))]
 pub(crate) mod risk;
 #[cfg(feature = "aws")]
@@ -53,12 +53,13 @@ pub(crate) fn run(
     arguments: &Arguments,
     signals: &crate::signals::Signals,
 ) -> anyhow::Result<std::process::ExitCode> {
-    use crate::{aws, exit::Exit};
+    use crate::{aws, aws::account::Account, exit::Exit};
 
-    let plan = aws::block_on(
-        signals,
-        asking::plan(&arguments.access, arguments.image.as_deref(), signals),
-    )?;
+    let plan = aws::wait(async {
+        let opening = Account::open(&arguments.access);
+        let account = aws::until(signals, opening).await?;
+        asking::plan(&account, arguments.image.as_deref(), signals).await
+    })?;
     report::show(&plan, arguments.access.json)?;
     if !plan.refused.is_empty() {
         return Ok(Exit::Refused.into());

@@ -8,7 +8,7 @@ pub(crate) mod bootstrap;
 mod compliance;
 pub(crate) mod connections;
 pub(crate) mod cost;
-mod data;
+pub(crate) mod data;
 mod files;
 mod iam;
 mod migrate;

@@ -1,11 +1,11 @@
 //! `cargo xtask verify`: whether everything is there that a deployment only names.
 
 #[cfg(feature = "aws")]
-mod checks;
+pub(crate) mod checks;
 #[cfg(feature = "aws")]
-mod resources;
+pub(crate) mod resources;
 #[cfg(feature = "aws")]
-mod secrets;
+pub(crate) mod secrets;
 
 use crate::aws::Access;
 
@@ -42,11 +42,12 @@ pub(crate) fn run(
     let asked = checks::Asked {
         image: arguments.image.clone(),
         alarms_known: arguments.alarms_known,
+        before_deploying: false,
     };
-    let checks = aws::block_on(signals, async {
+    let checks = aws::wait(aws::until(signals, async {
         let account = aws::account::Account::open(&arguments.access).await?;
         checks::all(&account, &asked).await
-    })?;
+    }))?;
     checks::show(&checks, arguments.access.environment, arguments.access.json)?;
     if checks.iter().all(checks::Check::is_fine) {
         Ok(std::process::ExitCode::SUCCESS)

@@ -26,6 +26,8 @@ pub(crate) struct Account {
     pub(crate) id: String,
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub(crate) partition: String,
+    /// Who asks, as an ARN.
+    pub(crate) caller: String,
 }
 
 impl Account {
@@ -52,6 +54,7 @@ impl Account {
             config,
             id,
             partition,
+            caller,
         })
     }
 

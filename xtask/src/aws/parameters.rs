@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{account::Account, errors::explained};
-use crate::render::template::{Stack, Template};
+use crate::{
+    exit::{Exit, Failed},
+    render::template::{Stack, Template},
+};
 
 /// As many as one request may ask for.
 const PAGE: usize = 10;
@@ -59,4 +62,23 @@ pub(crate) async fn kept(
     Ok(read(account, std::slice::from_ref(&path))
         .await?
         .remove(&path))
+}
+
+/// The same, where it must be there.
+///
+/// # Errors
+/// [`Exit::Refused`] where it is not.
+pub(crate) async fn required(
+    account: &Account,
+    stack: Stack,
+    name: &str,
+) -> anyhow::Result<String> {
+    kept(account, stack, name).await?.ok_or_else(|| {
+        let path = stack.path(Some(account.environment().name), name);
+        let stack = stack.as_str();
+        Failed::because(
+            Exit::Refused,
+            format!("{path} is not in Parameter Store: deploy the {stack} stack"),
+        )
+    })
 }

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::risk::{Change, Replacement, Risk};
 use crate::{
     aws::{
-        Access,
         account::Account,
         interruption, parameters,
         stacks::{self, Existing, Wanted},
@@ -69,15 +68,14 @@ impl Plan {
 /// Asks about every stack. Change sets are taken away again, also where somebody interrupts.
 ///
 /// # Errors
-/// Where the environment's file is wrong, or AWS does not answer.
+/// Where AWS does not answer.
 pub(crate) async fn plan(
-    access: &Access,
+    account: &Account,
     image: Option<&str>,
     signals: &Signals,
 ) -> anyhow::Result<Plan> {
-    let account = Account::open(access).await?;
     let asked = Asked {
-        account: &account,
+        account,
         image,
         open: RefCell::default(),
     };

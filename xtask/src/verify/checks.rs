@@ -1,6 +1,9 @@
 //! What is looked at, and what came of it.
 
-use std::{collections::BTreeMap, io::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+};
 
 use serde::Serialize;
 use serde_json::json;
@@ -18,6 +21,8 @@ use crate::{
 pub(crate) struct Asked {
     pub(crate) image: Option<String>,
     pub(crate) alarms_known: bool,
+    /// What is not there yet will be made, but for the account's own stack; and a service that sleeps proves nothing.
+    pub(crate) before_deploying: bool,
 }
 
 /// One thing that must be so.
@@ -47,6 +52,12 @@ impl Check {
 
     pub(crate) fn is_fine(&self) -> bool {
         self.wrong.is_none()
+    }
+
+    /// What it is and what is wrong with it; nothing where all is well.
+    pub(crate) fn line(&self) -> Option<String> {
+        let wrong = self.wrong.as_ref()?;
+        Some(format!("{} {wrong}", self.what))
     }
 }
 
@@ -82,11 +93,13 @@ impl Standing {
 pub(crate) async fn all(account: &Account, asked: &Asked) -> anyhow::Result<Vec<Check>> {
     let step = Step::start();
     let standing = Standing::of(account).await?;
-    let mut checks = stacks_stand(account, &standing);
+    let mut checks = stacks_stand(account, &standing, asked);
     checks.extend(imports_are_kept(account, &standing).await?);
     if standing.has(Stack::Bootstrap) {
-        let looked = resources::image(account, &standing, asked.image.as_deref()).await;
-        checks.extend(found("the image", looked));
+        for digest in digests(&standing, asked) {
+            let looked = resources::image(account, &digest).await;
+            checks.extend(found("the image", looked.map(|check| vec![check])));
+        }
     }
     if standing.has(Stack::Data) {
         checks.extend(found("the secrets", secrets::all(account).await));
@@ -94,6 +107,9 @@ pub(crate) async fn all(account: &Account, asked: &Asked) -> anyhow::Result<Vec<
     if standing.has(Stack::Platform) {
         let looked = resources::platform(account).await;
         checks.extend(found("what the platform stack holds", looked));
+    }
+    if asked.before_deploying && standing.has(Stack::Service) {
+        checks.extend(found("the services", resources::awake(account).await));
     }
     for stack in [Stack::Data, Stack::Platform, Stack::Service] {
         if standing.has(stack) {
@@ -106,17 +122,37 @@ pub(crate) async fn all(account: &Account, asked: &Asked) -> anyhow::Result<Vec<
     Ok(checks)
 }
 
+/// The image that is asked for and those that run: every new task fetches one, and so does a rollback.
+fn digests(standing: &Standing, asked: &Asked) -> BTreeSet<String> {
+    let running = [Stack::Service, Stack::Migrate].map(|stack| {
+        let existing = standing.stack(stack)?;
+        existing.parameters.get("ImageDigest").cloned()
+    });
+    let running = running.into_iter().flatten();
+    asked.image.clone().into_iter().chain(running).collect()
+}
+
 /// What could not be looked at hides nothing else.
 fn found(what: &str, looked: anyhow::Result<Vec<Check>>) -> Vec<Check> {
     looked.unwrap_or_else(|error| vec![Check::wrong(what, format!("cannot be seen: {error:#}"))])
 }
 
-fn stacks_stand(account: &Account, standing: &Standing) -> Vec<Check> {
+fn stacks_stand(account: &Account, standing: &Standing, asked: &Asked) -> Vec<Check> {
     let environment = account.environment().name;
-    let stacks = account.rendered.stacks.iter().map(|(stack, _)| {
+    let will_be_made = |stack| {
+        let existing = standing.stack(stack);
+        let is_absent = existing.is_none_or(|existing| existing.status == "REVIEW_IN_PROGRESS");
+        asked.before_deploying && is_absent && stack != Stack::Bootstrap
+    };
+    let stacks = account.rendered.stacks.iter();
+    let stacks = stacks.filter(|(stack, _)| !will_be_made(*stack));
+    let stacks = stacks.map(|(stack, _)| {
         let name = stack.name(environment);
         let wrong = match standing.stack(*stack) {
-            None => Some("is not there".to_owned()),
+            None if *stack == Stack::Bootstrap => Some(format!(
+                "is not there: `cargo xtask bootstrap --env {environment}`"
+            )),
+            None => Some(format!("is not there: `cargo xtask deploy --env {environment}`")),
             Some(_) if standing.has(*stack) => None,
             Some(existing) => Some(format!(
                 "is {}: look at its events, `aws cloudformation describe-stack-events --stack-name {name}`",
@@ -170,8 +206,7 @@ pub(crate) fn show(checks: &[Check], environment: Name, json: bool) -> anyhow::R
         writeln!(std::io::stdout(), "{whole}")?;
     }
     for check in &wrong {
-        let why = check.wrong.as_deref().unwrap_or_default();
-        say(format_args!("✗ {} {why}", check.what));
+        say(format_args!("✗ {}", check.line().unwrap_or_default()));
     }
     say(format_args!(
         "{} of {} things are as they must be",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_cloudwatch::types::AlarmType;
 use chrono::Utc;
 
-use super::checks::{Check, Standing};
+use super::checks::Check;
 use crate::{
     aws::{
         account::Account,
@@ -19,52 +19,33 @@ use crate::{
 /// Renewed by AWS 60 days before its end; later than this, that has not worked.
 const CERTIFICATE_DAYS: i64 = 30;
 
+/// What ECR says of an image that is not there.
+const IS_ABSENT: [&str; 2] = ["ImageNotFoundException", "RepositoryNotFoundException"];
+
 /// As many as one request may ask for.
 const ALARMS: usize = 100;
 
-/// The image that is asked for, else the one that runs: its digest must be in the registry, since a rollback and
-/// every new task fetch it.
+/// An image must be in the registry under its digest.
 ///
 /// # Errors
 /// Where AWS does not answer.
-pub(super) async fn image(
-    account: &Account,
-    standing: &Standing,
-    asked: Option<&str>,
-) -> anyhow::Result<Vec<Check>> {
-    let running = [Stack::Service, Stack::Migrate].map(|stack| {
-        let existing = standing.stack(stack)?;
-        existing.parameters.get("ImageDigest").cloned()
-    });
-    let mut digests: Vec<String> = asked.map(str::to_owned).into_iter().collect();
-    digests.extend(running.into_iter().flatten());
-    digests.sort();
-    digests.dedup();
-    let client = aws_sdk_ecr::Client::new(&account.config);
-    let mut checks = Vec::new();
-    for digest in digests {
-        let id = aws_sdk_ecr::types::ImageIdentifier::builder()
-            .image_digest(&digest)
-            .build();
-        let request = client
-            .describe_images()
-            .repository_name(REPOSITORY)
-            .image_ids(id);
-        let wrong = match request.send().await {
-            Ok(_) => None,
-            Err(error)
-                if matches!(
-                    code(&error).as_str(),
-                    "ImageNotFoundException" | "RepositoryNotFoundException"
-                ) =>
-            {
-                Some(format!("is not in the repository {REPOSITORY}: push it"))
-            }
-            Err(error) => return Err(explained("looking for an image", error)),
-        };
-        checks.push(Check::of(format!("image {digest}"), wrong));
-    }
-    Ok(checks)
+pub(crate) async fn image(account: &Account, digest: &str) -> anyhow::Result<Check> {
+    let id = aws_sdk_ecr::types::ImageIdentifier::builder()
+        .image_digest(digest)
+        .build();
+    let answer = aws_sdk_ecr::Client::new(&account.config)
+        .describe_images()
+        .repository_name(REPOSITORY)
+        .image_ids(id)
+        .send()
+        .await;
+    let is_there = match answer {
+        Ok(answer) => !answer.image_details().is_empty(),
+        Err(error) if IS_ABSENT.contains(&code(&error).as_str()) => false,
+        Err(error) => return Err(explained("looking for an image", error)),
+    };
+    let wrong = (!is_there).then(|| format!("is not in the repository {REPOSITORY}: push it"));
+    Ok(Check::of(format!("image {digest}"), wrong))
 }
 
 /// The certificate, the log groups, the target group and the cluster.
@@ -199,12 +180,40 @@ async fn cluster(account: &Account) -> anyhow::Result<Check> {
     Ok(Check::of(format!("cluster {name}"), wrong))
 }
 
+/// Each service has tasks: of one that sleeps, no release can be proven.
+///
+/// # Errors
+/// Where AWS does not answer.
+pub(crate) async fn awake(account: &Account) -> anyhow::Result<Vec<Check>> {
+    let cluster = format!("taskhub-{}", account.environment().name);
+    let answer = aws_sdk_ecs::Client::new(&account.config)
+        .describe_services()
+        .cluster(&cluster)
+        .services("api")
+        .services("worker")
+        .send()
+        .await
+        .map_err(|error| explained("looking at the services", error))?;
+    let services = answer.services.unwrap_or_default().into_iter();
+    let checks = services.map(|service| {
+        let name = service.service_name.unwrap_or_default();
+        let wrong = (service.desired_count == 0).then(|| {
+            format!(
+                "sleeps, and nothing could be proven of it: \
+                 `aws ecs update-service --cluster {cluster} --service {name} --desired-count 1`"
+            )
+        });
+        Check::of(format!("service {name}"), wrong)
+    });
+    Ok(checks.collect())
+}
+
 /// Each alarm of a stack is there and quiet: one that rings before a deployment cannot tell that the deployment is
 /// at fault.
 ///
 /// # Errors
 /// Where AWS does not answer.
-pub(super) async fn alarms(
+pub(crate) async fn alarms(
     account: &Account,
     stack: Stack,
     may_ring: bool,

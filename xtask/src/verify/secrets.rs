@@ -9,13 +9,14 @@ use crate::{
         errors::{code, explained},
     },
     contract::SECRETS,
+    environments::Name,
 };
 
 /// One check for each secret.
 ///
 /// # Errors
 /// Where AWS does not answer.
-pub(super) async fn all(account: &Account) -> anyhow::Result<Vec<Check>> {
+pub(crate) async fn all(account: &Account) -> anyhow::Result<Vec<Check>> {
     let client = Client::new(&account.config);
     let mut checks = Vec::new();
     for secret in SECRETS {
@@ -25,7 +26,7 @@ pub(super) async fn all(account: &Account) -> anyhow::Result<Vec<Check>> {
             Ok(described) => {
                 // Those that come from the operator; the stack fills in all others.
                 let is_given = secret.holds.contains(&"MAIL_URL");
-                wrong_with(&described, is_given)
+                wrong_with(&described, is_given, account.environment().name)
             }
             Err(error) if code(&error) == "ResourceNotFoundException" => {
                 Some("is not there: deploy the data stack".to_owned())
@@ -37,7 +38,11 @@ pub(super) async fn all(account: &Account) -> anyhow::Result<Vec<Check>> {
     Ok(checks)
 }
 
-fn wrong_with(described: &DescribeSecretOutput, is_given: bool) -> Option<String> {
+fn wrong_with(
+    described: &DescribeSecretOutput,
+    is_given: bool,
+    environment: Name,
+) -> Option<String> {
     if described.deleted_date.is_some() {
         return Some(
             "is about to be deleted: `aws secretsmanager restore-secret` takes that back"
@@ -63,8 +68,8 @@ fn wrong_with(described: &DescribeSecretOutput, is_given: bool) -> Option<String
     }
     // The stack makes it empty; whatever is put in later leaves a former version behind.
     (is_given && !has("AWSPREVIOUS")).then(|| {
-        "is as empty as the stack made it: \
-         `aws secretsmanager put-secret-value --secret-id NAME --secret-string file:///dev/stdin`"
-            .to_owned()
+        format!(
+            "is as empty as the stack made it: `cargo xtask secrets put --env {environment} mail MAIL_URL`"
+        )
     })
 }

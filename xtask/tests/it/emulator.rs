@@ -72,6 +72,11 @@ impl Emulator {
         }
     }
 
+    /// What a program must know to find it.
+    pub(crate) fn variable(&self, name: &str) -> String {
+        self.variables[name].clone()
+    }
+
     /// A shell that finds the emulator, and `aws`.
     pub(crate) fn shell(&self, script: &str) -> Command {
         let mut command = Command::new("bash");

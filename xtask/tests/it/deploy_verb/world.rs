@@ -1,0 +1,275 @@
+//! An account on the emulator whose tasks have addresses, whose load balancer looks at them, and whose API answers.
+
+use std::{
+    io::Write,
+    process::{Child, Command, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI32, Ordering},
+    },
+};
+
+use serde_json::{Value, json};
+
+use super::between::{Between, Exchange};
+use crate::{emulator::Emulator, support::XTASK};
+
+/// A secret that no output may show.
+pub(crate) const SENTINEL: &str = "smtps://sentinel-user:sentinel-password@mail.example.com";
+
+/// What the test decides of the account.
+#[derive(Default)]
+pub(crate) struct Script {
+    /// Of the migration; a negative one means that it does not end.
+    pub(crate) migration: AtomicI32,
+    /// An image whose tasks never get healthy.
+    pub(crate) sick: Mutex<String>,
+    /// ECS has gone back to a former task definition without a word.
+    pub(crate) is_taken_back: AtomicBool,
+    /// AWS refuses the credentials.
+    pub(crate) is_denied: AtomicBool,
+    /// The database is to be replaced.
+    pub(crate) replaces_data: AtomicBool,
+}
+
+pub(crate) struct World {
+    pub(crate) emulator: Emulator,
+    pub(crate) between: Between,
+    pub(crate) script: Arc<Script>,
+    /// Everything that any run has written.
+    said: Mutex<String>,
+}
+
+impl World {
+    /// An account with its bootstrap stack, two images and nothing else.
+    pub(crate) fn new() -> Self {
+        let emulator = Emulator::start();
+        emulator.add_zone("staging.tasks.example.com", "Z0EXAMPLESTAGING");
+        let script = Arc::new(Script::default());
+        let scripted = script.clone();
+        let between = Between::start(emulator.variable("AWS_ENDPOINT_URL"), move |exchange| {
+            change(&scripted, exchange);
+        });
+        let world = Self {
+            emulator,
+            between,
+            script,
+            said: Mutex::default(),
+        };
+        assert_eq!(world.run("bootstrap --env staging").0, Some(0));
+        world
+    }
+
+    /// Pushes an image that differs from all others, and gives its digest.
+    pub(crate) fn image(&self, tag: &str) -> String {
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": format!("sha256:{}", "4".repeat(64)),
+                "size": tag.len(),
+            },
+            "layers": [],
+            "annotations": {"tag": tag},
+        });
+        let put = [
+            "ecr",
+            "put-image",
+            "--repository-name",
+            "taskhub",
+            "--image-tag",
+            tag,
+        ];
+        let manifest = ["--image-manifest", &manifest.to_string()];
+        let made = self.emulator.aws(&[&put[..], &manifest].concat());
+        made["image"]["imageId"]["imageDigest"]
+            .as_str()
+            .expect("a digest")
+            .to_owned()
+    }
+
+    /// `xtask` with these words, whose API is between too.
+    fn command(&self, words: &str) -> Command {
+        let mut command = self.emulator.shell(&format!("exec '{XTASK}' {words}"));
+        command
+            .env("AWS_ENDPOINT_URL", &self.between.url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// The exit code and everything that was written.
+    pub(crate) fn run(&self, words: &str) -> (Option<i32>, String) {
+        self.run_with(words, "")
+    }
+
+    pub(crate) fn run_with(&self, words: &str, input: &str) -> (Option<i32>, String) {
+        let mut child = self.command(words).spawn().expect("a shell");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(input.as_bytes()).expect("it reads");
+        drop(stdin);
+        self.ended(child)
+    }
+
+    pub(crate) fn start(&self, words: &str) -> Child {
+        self.command(words).spawn().expect("a shell")
+    }
+
+    pub(crate) fn ended(&self, child: Child) -> (Option<i32>, String) {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = child.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+        self.said.lock().expect("no panic").push_str(&text);
+        (status.code(), text)
+    }
+
+    /// A release, asked where `between` answers for the API.
+    pub(crate) fn deploy(&self, image: &str, more: &str) -> (Option<i32>, String) {
+        self.run(&self.deployment(image, more))
+    }
+
+    pub(crate) fn deployment(&self, image: &str, more: &str) -> String {
+        let url = &self.between.url;
+        format!("deploy --env staging --image {image} --url {url} --lock-wait 0 {more}")
+    }
+
+    /// The one object on standard output.
+    pub(crate) fn json(&self, words: &str) -> Value {
+        let (_, text) = self.run(&format!("{words} --json"));
+        let line = text.lines().find(|line| line.starts_with('{'));
+        serde_json::from_str(line.expect("an object")).expect("JSON")
+    }
+
+    /// The image that a service is to run.
+    pub(crate) fn image_of(&self, service: &str) -> String {
+        let name = ["--cluster", "taskhub-staging", "--services", service];
+        let found = self
+            .emulator
+            .aws(&[&["ecs", "describe-services"], &name[..]].concat());
+        let definition = found["services"][0]["taskDefinition"]
+            .as_str()
+            .expect("an ARN");
+        let describe = [
+            "ecs",
+            "describe-task-definition",
+            "--task-definition",
+            definition,
+        ];
+        let found = self.emulator.aws(&describe);
+        let image = &found["taskDefinition"]["containerDefinitions"][0]["image"];
+        let image = image.as_str().expect("an image");
+        image.rsplit('@').next().expect("a digest").to_owned()
+    }
+
+    pub(crate) fn lock_is_free(&self) {
+        assert_eq!(
+            self.json("lock status --env staging")["holder"],
+            Value::Null
+        );
+    }
+
+    /// # Panics
+    /// Where any output has shown the sentinel or a part of it.
+    pub(crate) fn nothing_secret_was_said(&self) {
+        let said = self.said.lock().expect("no panic");
+        assert!(said.len() > 1000);
+        assert!(!said.contains("sentinel"));
+    }
+}
+
+fn change(script: &Script, exchange: &mut Exchange) {
+    let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+    match exchange.operation.as_str() {
+        "GET /health" => (exchange.status, exchange.answer) = (200, "{}".to_owned()),
+        "GET /v1/meta" => {
+            let meta = json!({"commit": "0123abc"});
+            (exchange.status, exchange.answer) = (200, meta.to_string());
+        }
+        "DescribeTasks" => change_tasks(script, exchange),
+        "DescribeTargetHealth" => exchange.answer = targets(),
+        "DescribeServices" if is(&script.is_denied) => {
+            exchange.status = 400;
+            let error = json!({"__type": "ExpiredTokenException", "message": "The security token is expired"});
+            exchange.answer = error.to_string();
+        }
+        "DescribeServices" if is(&script.is_taken_back) => take_back(exchange),
+        "DescribeStacks" if is(&script.is_denied) => {
+            exchange.status = 403;
+            exchange.answer = "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code>\
+                               <Message>The security token is expired</Message></Error></ErrorResponse>"
+                .to_owned();
+        }
+        "DescribeChangeSet" if is(&script.replaces_data) && exchange.request.contains("-data") => {
+            exchange.answer = replacement();
+        }
+        _ => {}
+    }
+}
+
+/// The emulator's tasks have neither addresses nor an end of their own choosing.
+fn change_tasks(script: &Script, exchange: &mut Exchange) {
+    let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
+    let sick = script.sick.lock().expect("no panic").clone();
+    for task in answer["tasks"].as_array_mut().expect("tasks") {
+        let container = &mut task["containers"][0];
+        let image = container["image"].as_str().unwrap_or_default().to_owned();
+        let is_sick = !sick.is_empty() && image.ends_with(&sick);
+        let address = if is_sick { "10.0.0.2" } else { "10.0.0.1" };
+        container["networkInterfaces"] = json!([{"privateIpv4Address": address}]);
+        container["imageDigest"] = json!(image.rsplit('@').next());
+        if container["name"] == "migrate" {
+            let code = script.migration.load(Ordering::SeqCst);
+            let has_ended = code >= 0;
+            container["exitCode"] = if has_ended { json!(code) } else { Value::Null };
+            task["lastStatus"] = json!(if has_ended { "STOPPED" } else { "RUNNING" });
+            task["stoppedReason"] = json!("Essential container in task exited");
+        }
+    }
+    exchange.answer = answer.to_string();
+}
+
+/// The load balancer knows one task that is healthy and one that is not.
+fn targets() -> String {
+    let target = |id: &str, state: &str| {
+        format!(
+            "<member><Target><Id>{id}</Id><Port>8000</Port></Target>\
+             <TargetHealth><State>{state}</State></TargetHealth></member>"
+        )
+    };
+    format!(
+        "<DescribeTargetHealthResponse xmlns=\"http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/\">\
+         <DescribeTargetHealthResult><TargetHealthDescriptions>{}{}</TargetHealthDescriptions>\
+         </DescribeTargetHealthResult></DescribeTargetHealthResponse>",
+        target("10.0.0.1", "healthy"),
+        target("10.0.0.2", "unhealthy")
+    )
+}
+
+/// As after a circuit breaker that CloudFormation has not heard of.
+fn take_back(exchange: &mut Exchange) {
+    let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
+    for service in answer["services"].as_array_mut().expect("services") {
+        let family = service["taskDefinition"]
+            .as_str()
+            .expect("an ARN")
+            .rsplit_once(':');
+        let (family, _) = family.expect("a revision");
+        service["deployments"][0]["taskDefinition"] = json!(format!("{family}:1"));
+    }
+    exchange.answer = answer.to_string();
+}
+
+fn replacement() -> String {
+    "<DescribeChangeSetResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\">\
+     <DescribeChangeSetResult><Status>CREATE_COMPLETE</Status><Changes><member><Type>Resource</Type>\
+     <ResourceChange><Action>Modify</Action><LogicalResourceId>Database</LogicalResourceId>\
+     <ResourceType>AWS::RDS::DBInstance</ResourceType><Replacement>True</Replacement><Details><member><Target>\
+     <Attribute>Properties</Attribute><Name>Engine</Name></Target></member></Details>\
+     </ResourceChange></member></Changes></DescribeChangeSetResult></DescribeChangeSetResponse>"
+        .to_owned()
+}
