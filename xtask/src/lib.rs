@@ -15,6 +15,7 @@ mod emulator;
 mod environment;
 mod environments;
 mod exit;
+mod image;
 mod jobs;
 mod launch;
 mod lint;
@@ -69,6 +70,7 @@ enum Verb {
     Tools(tools::Arguments),
     Chaos(chaos::Arguments),
     Bench(bench::Arguments),
+    Image(image::Arguments),
     #[command(flatten)]
     Aws(aws::Verb),
     #[command(hide = true)]
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Verb::Tools(arguments) => with_signals(|signals| tools::run_verb(&arguments, signals)),
         Verb::Chaos(arguments) => with_signals(|signals| chaos::run(&arguments, signals)),
         Verb::Bench(arguments) => with_signals(|signals| bench::run(&arguments, signals)),
+        Verb::Image(arguments) => image::run(&arguments),
         Verb::Aws(verb) => with_signals(|signals| aws::run(&verb, signals)),
         Verb::Exec(arguments) => launch::exec(&arguments),
     };
