@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use tempfile::TempDir;
 
 use super::{
     architecture::Architecture,
@@ -133,7 +134,8 @@ pub(super) fn fetch(
 /// Debian's archive as this machine's sources and keys describe it, seen by a computer of that processor on
 /// which nothing is installed.
 pub(super) struct Apt {
-    folder: PathBuf,
+    /// Its lists, gone with it: two runs at the same time must not share them.
+    folder: TempDir,
     architecture: Architecture,
 }
 
@@ -144,14 +146,13 @@ impl Apt {
         architecture: Architecture,
         signals: &Signals,
     ) -> anyhow::Result<Self> {
-        let folder = checkout
-            .target
-            .join("image")
-            .join(format!("apt-{architecture}"));
+        let parent = checkout.target.join("image");
+        fs::create_dir_all(&parent)?;
+        let folder = tempfile::Builder::new().prefix("apt-").tempdir_in(parent)?;
         for part in ["state/lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(folder.join(part))?;
+            fs::create_dir_all(folder.path().join(part))?;
         }
-        fs::write(folder.join("status"), "")?;
+        fs::write(folder.path().join("status"), "")?;
         let apt = Self {
             folder,
             architecture,
@@ -164,7 +165,7 @@ impl Apt {
 
     fn command(&self, tool: &str) -> anyhow::Result<Command> {
         let mut command = tools::command(tool, WHY)?;
-        let folder = text(&self.folder)?;
+        let folder = text(self.folder.path())?;
         for option in [
             format!("APT::Architecture={}", self.architecture),
             format!("APT::Architectures={}", self.architecture),

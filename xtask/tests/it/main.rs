@@ -3,6 +3,7 @@
 mod chaos;
 mod deploy_verb;
 mod emulator;
+mod image_verb;
 mod jobs_verb;
 mod launcher;
 mod lint_verb;
