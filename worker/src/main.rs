@@ -1,6 +1,7 @@
 //! Does what the API promised for later.
 
 mod healthcheck;
+mod smoke;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -52,29 +53,45 @@ enum Command {
     Run,
     /// Ask the worker on this machine for its health; for container health checks
     Healthcheck,
+    /// Have a job done by the workers that run, and wait for it; for tests after a deployment
+    Smoke {
+        /// How long to wait
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 pub(crate) fn main() -> ExitCode {
-    if let Some(Command::Healthcheck) = Arguments::parse().command {
+    let command = Arguments::parse().command.unwrap_or(Command::Run);
+    if matches!(command, Command::Healthcheck) {
         return healthcheck::run();
     }
     let runtime = Runtime::new().expect("a runtime");
-    let code = runtime.block_on(work());
+    let code = runtime.block_on(work(&command));
     // Not even a look-up of a name that hangs may hold up the end.
     runtime.shutdown_background();
     code
 }
 
-async fn work() -> ExitCode {
+async fn work(command: &Command) -> ExitCode {
     let (source, settings) = match settings().await {
         Ok(read) => read,
         Err(failure) => return failure.report(),
     };
     telemetry::install(settings.log);
-    match run(&source, settings).await {
+    let (ended, failure) = match command {
+        Command::Smoke { seconds } => (
+            smoke::run(&settings, Duration::from_secs(*seconds)).await,
+            "no worker has done the job",
+        ),
+        Command::Run | Command::Healthcheck => {
+            (run(&source, settings).await, "the worker could not start")
+        }
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the worker could not start");
+            tracing::error!(error = format!("{error:#}"), "{failure}");
             ExitCode::FAILURE
         }
     }

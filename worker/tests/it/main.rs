@@ -14,6 +14,7 @@ mod proxy;
 mod retries;
 mod rotation;
 mod site;
+mod smoke;
 mod smtp;
 mod starting;
 mod stopping;

@@ -67,6 +67,13 @@ impl Site {
         }
     }
 
+    /// Whether jobs are done, as it is asked after a deployment.
+    pub(crate) fn smoke(&self, seconds: &str) -> ExitStatus {
+        let (mut command, _) = self.command(&[]);
+        command.args(["smoke", "--seconds", seconds]);
+        command.status().expect("the program")
+    }
+
     fn command(&self, variables: &[(&str, &str)]) -> (Command, u16) {
         let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_taskhub-worker"));
