@@ -48,6 +48,7 @@ use crate::signals::{Interrupted, Signals};
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
+    bin_name = "cargo xtask",
     about = "Runs, tests and checks TaskHub",
     version
 )]
