@@ -1,5 +1,7 @@
 //! `cargo xtask emulator`: an AWS on loopback, to try stacks on.
 
+mod engine;
+
 use std::{
     fs::{self, File},
     io::Write,
@@ -11,6 +13,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
+use self::engine::Engine;
 use crate::{
     checkout::Checkout,
     launch::{self, Identity},
@@ -34,6 +37,12 @@ pub(crate) struct Arguments {
     /// Where it listens on 127.0.0.1; a free port unless given
     #[arg(long)]
     port: Option<u16>,
+    /// Run the tasks of ECS as containers of Podman, on loopback addresses of their own
+    #[arg(long)]
+    containers: bool,
+    /// A variable of all containers, over what their task definitions say
+    #[arg(long, value_name = "NAME=VALUE", value_parser = engine::variable, requires = "containers")]
+    task_variable: Vec<(String, String)>,
 }
 
 /// That of `infra/environments`, though stacks are at home in any.
@@ -47,7 +56,14 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     let port = arguments.port.map_or_else(free_port, Ok)?;
 
     let step = Step::start();
-    let command = command(&installed, &checkout, &folder.path, port)?;
+    let mut command = command(&installed, &checkout, &folder.path, port)?;
+    let engine = arguments
+        .containers
+        .then(|| Engine::start(&folder.path, port))
+        .transpose()?;
+    if let Some(engine) = &engine {
+        engine.run_tasks_of(&mut command, &arguments.task_variable)?;
+    }
     let mut process = Process::spawn("the emulator", command, Signal::SIGTERM)?;
     await_answer(&mut process, port, &folder.path, signals)?;
     step.done(format_args!(
@@ -93,7 +109,6 @@ fn command(
         .env("GATEWAY_PORT", port.to_string())
         .env("IOT_MTLS_ENABLED", "0")
         .env("MINISTACK_REGION", REGION)
-        .env_remove("DOCKER_HOST")
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

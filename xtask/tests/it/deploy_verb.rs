@@ -1,7 +1,7 @@
 //! `xtask deploy` and its companions on the emulator, with a script for what the emulator does not do by itself.
 
 mod between;
-mod world;
+pub(crate) mod world;
 
 use std::{process::Child, sync::atomic::Ordering};
 
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use self::world::{SENTINEL, World};
 use crate::support::eventually;
 
-fn says(text: &str, expected: &str) {
+pub(crate) fn says(text: &str, expected: &str) {
     assert!(text.contains(expected), "{expected:?} is missing:\n{text}");
 }
 
 /// The mail server's secret is the one thing that only the operator knows.
-fn first_release(world: &World, image: &str) {
+pub(crate) fn first_release(world: &World, image: &str) {
     let (code, said) = world.deploy(image, "");
     assert_eq!(code, Some(3), "{said}");
     says(&said, "secret taskhub/staging/mail");

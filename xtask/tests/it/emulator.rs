@@ -42,8 +42,13 @@ struct CommandLine {
 impl Emulator {
     /// Waits until it answers; the first time on a machine it is installed.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let mut process = Command::new(XTASK)
             .args(["exec", "--on-death=SIGTERM", "--", XTASK, "emulator"])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

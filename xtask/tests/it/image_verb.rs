@@ -25,13 +25,13 @@ const FIRST: &str = "2024-01-02T03:04:05Z";
 const SECOND: &str = "2024-01-03T03:04:05Z";
 
 /// A checkout with one commit, and two programs.
-struct Fixture {
+pub(crate) struct Fixture {
     checkout: Checkout,
 }
 
 impl Fixture {
     /// Nothing where Debian's packages cannot be had.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if !is_debian_12() {
             say_that_nothing_is_tested();
             return None;
@@ -60,7 +60,7 @@ impl Fixture {
         Some(fixture)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.checkout.path()
     }
 
@@ -80,12 +80,14 @@ impl Fixture {
         self.git(time, &["commit", "--quiet", "--no-gpg-sign", "-m", time]);
     }
 
-    fn commit_something(&self) {
-        fs::write(self.path().join("note"), "something").expect("own file");
+    pub(crate) fn commit_something(&self) {
+        let note = self.path().join("note");
+        let former = fs::read_to_string(&note).unwrap_or_default();
+        fs::write(note, former + "something\n").expect("own file");
         self.commit(SECOND);
     }
 
-    fn command(&self, verb: &str) -> Command {
+    pub(crate) fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(XTASK);
         command
             .args(["image", verb, "--json"])
@@ -103,7 +105,7 @@ impl Fixture {
     }
 
     /// The answer of a build that works.
-    fn built(&self) -> Value {
+    pub(crate) fn built(&self) -> Value {
         let output = self.build();
         assert!(output.status.success(), "{}", told(&output));
         serde_json::from_slice(&output.stdout).expect("one JSON object")
@@ -139,7 +141,7 @@ fn shared_packages() -> PathBuf {
     folder
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

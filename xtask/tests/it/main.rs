@@ -1,6 +1,7 @@
 //! The workspace's rules, and `xtask` as a process.
 
 mod chaos;
+mod containers;
 mod deploy_verb;
 mod emulator;
 mod image_verb;

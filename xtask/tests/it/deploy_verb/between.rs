@@ -143,6 +143,9 @@ fn forward(emulator: &str, request: &Request) -> anyhow::Result<Answer> {
     let mut builder = ureq::http::Request::builder()
         .method(request.method.as_str())
         .uri(format!("{emulator}{}", request.path));
+    if is_of_a_user(request) {
+        builder = builder.header("host", LOAD_BALANCER);
+    }
     for (name, value) in &request.headers {
         if !OF_THE_CONNECTION.contains(&name.as_str()) {
             builder = builder.header(name, value);
@@ -156,6 +159,15 @@ fn forward(emulator: &str, request: &Request) -> anyhow::Result<Answer> {
         .collect();
     let status = answer.status().as_u16();
     Ok((status, headers, answer.body_mut().read_to_vec()?))
+}
+
+/// Requests of the API's users go to the load balancer, which is a part of the emulator.
+const LOAD_BALANCER: &str = "taskhub-staging.alb.localhost:443";
+
+fn is_of_a_user(request: &Request) -> bool {
+    let of_aws = header(&request.headers, "authorization")
+        .is_some_and(|text| text.starts_with("AWS4-HMAC-SHA256"));
+    !of_aws && (request.path == "/health" || request.path.starts_with("/v1/"))
 }
 
 const OF_THE_CONNECTION: [&str; 4] = ["connection", "content-length", "host", "transfer-encoding"];

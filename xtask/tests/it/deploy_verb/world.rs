@@ -43,7 +43,11 @@ pub(crate) struct World {
 impl World {
     /// An account with its bootstrap stack, two images and nothing else.
     pub(crate) fn new() -> Self {
-        let emulator = Emulator::start();
+        Self::over(Emulator::start(), change)
+    }
+
+    /// The same on an emulator whose answers `change` changes.
+    pub(crate) fn over(emulator: Emulator, change: fn(&Script, &mut Exchange)) -> Self {
         emulator.add_zone("staging.tasks.example.com", "Z0EXAMPLESTAGING");
         let script = Arc::new(Script::default());
         let scripted = script.clone();
