@@ -18,7 +18,7 @@ use taskhub::{
     telemetry,
 };
 
-/// TaskHub's HTTP API. All configuration comes from environment variables; see docs/deployment.md.
+/// TaskHub's HTTP API. All configuration comes from environment variables; see docs/settings.md.
 #[derive(Parser)]
 #[command(
     version,

@@ -2,7 +2,7 @@
 //! that people edit.
 //!
 //! An error names the file, the line, the key and what would be right. The keys' doc comments below are
-//! their reference in `docs/deployment.md`.
+//! their reference in `docs/environments.md`.
 
 mod checks;
 mod keys;

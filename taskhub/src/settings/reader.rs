@@ -54,7 +54,7 @@ impl fmt::Display for Problems {
         }
         write!(
             f,
-            "Each variable is explained in .env.example and docs/deployment.md."
+            "Each variable is explained in .env.example and docs/settings.md."
         )
     }
 }

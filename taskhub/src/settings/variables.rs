@@ -1,4 +1,4 @@
-//! The list of variables. `.env.example`, the table in `docs/deployment.md`, the Compose file and what
+//! The list of variables. `.env.example`, the table in `docs/settings.md`, the Compose file and what
 //! is deployed follow from it or are tested against it. It stands alone, for `xtask` compiles it too.
 
 /// Where the program runs, which decides what is safe enough.

@@ -85,14 +85,14 @@ fn every_line_of_env_example_is_valid() {
 }
 
 #[test]
-fn the_deployment_page_lists_every_variable() {
+fn the_page_of_settings_lists_every_variable() {
     const BEGIN: &str = "<!-- variables: written by the test of the same table -->\n";
     const END: &str = "<!-- end of variables -->";
-    let page = text("docs/deployment.md");
+    let page = text("docs/settings.md");
     let (before, rest) = page.split_once(BEGIN).expect("the mark before the table");
     let (_, after) = rest.split_once(END).expect("the mark after the table");
     assert_current(
-        "docs/deployment.md",
+        "docs/settings.md",
         &format!("{before}{BEGIN}\n{}\n{END}{after}", table()),
     );
 }

@@ -111,7 +111,7 @@ fn everything_that_is_missing_is_named_at_once() {
         found.to_string(),
         "The settings have 4 problems:\n  \
          DATABASE_URL is not set\n  REDIS_BROKER is not set\n  JWT_SECRET is not set\n  PUBLIC_URL is not set\n\
-         Each variable is explained in .env.example and docs/deployment.md."
+         Each variable is explained in .env.example and docs/settings.md."
     );
     let found =
         Migration::read(&Source::from_values::<&str, &str>([])).expect_err("nothing is set");

@@ -1,4 +1,4 @@
-//! The keys of an environment file. Their comments are what `docs/deployment.md` says of them.
+//! The keys of an environment file. Their comments are what `docs/environments.md` says of them.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(crate) struct Keys {
     pub(crate) logs: Logs,
     /// When the services sleep. Without it, never.
     pub(crate) schedule: Option<Schedule>,
-    /// More variables of the programs, by name: those of the settings' table that are neither secret nor
+    /// More variables of the programs, by name: those of docs/settings.md that are neither secret nor
     /// decided by a key above.
     #[serde(default)]
     pub(crate) variables: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! The files of `infra/rendered`, and the list of keys in `docs/deployment.md`.
+//! The files of `infra/rendered`, and the list of keys in `docs/environments.md`.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The page that lists the environment files' keys, and the marks around the list.
-pub(super) const PAGE: &str = "docs/deployment.md";
+pub(super) const PAGE: &str = "docs/environments.md";
 const BEGIN: &str = "<!-- keys: written by `cargo xtask render` -->\n";
 const END: &str = "<!-- end of keys -->";
 

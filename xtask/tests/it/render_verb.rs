@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::Checkout;
 
-const PAGE: &str = "docs/deployment.md";
+const PAGE: &str = "docs/environments.md";
 const PRODUCTION: &str = "infra/environments/production.toml";
 
 /// A checkout with what is edited by hand and nothing that is rendered.
