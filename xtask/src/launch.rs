@@ -1,4 +1,4 @@
-//! `xtask exec`, through which every other program is started.
+//! `xtask launch`, through which every other program is started.
 //!
 //! Between `fork` and `exec` Rust allows no safe code, so the things that belong there are done by a
 //! program of its own that replaces itself: giving up root, asking to die with the parent, clearing
@@ -60,7 +60,7 @@ pub(crate) fn command(program: impl AsRef<OsStr>, identity: Identity, on_death: 
 
 /// What stands before the program and its arguments.
 pub(crate) fn prefix(parent: Pid, identity: Identity, on_death: Signal) -> Vec<String> {
-    let mut line = vec!["exec".to_owned(), format!("--parent={parent}")];
+    let mut line = vec!["launch".to_owned(), format!("--parent={parent}")];
     line.push(format!("--on-death={on_death}"));
     match identity {
         Identity::Own => {}
@@ -89,7 +89,7 @@ fn own_program() -> OsString {
 }
 
 /// Becomes the command. Returns only if that fails, or if the parent is gone.
-pub(crate) fn exec(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn become_command(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.as_nobody {
         become_nobody().context("no user namespace")?;
     }
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(
             line,
             [
-                "exec",
+                "launch",
                 "--parent=7",
                 "--on-death=SIGINT",
                 "--uid=1000",

@@ -75,7 +75,7 @@ enum Verb {
     #[command(flatten)]
     Aws(aws::Verb),
     #[command(hide = true)]
-    Exec(launch::Arguments),
+    Launch(launch::Arguments),
 }
 
 /// Does what the command line says.
@@ -95,7 +95,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(arguments) => with_signals(|signals| bench::run(&arguments, signals)),
         Verb::Image(arguments) => image::run(&arguments),
         Verb::Aws(verb) => with_signals(|signals| aws::run(&verb, signals)),
-        Verb::Exec(arguments) => launch::exec(&arguments),
+        Verb::Launch(arguments) => launch::become_command(&arguments),
     };
     done.unwrap_or_else(|error| {
         if let Some(Interrupted(signal)) = error.downcast_ref() {

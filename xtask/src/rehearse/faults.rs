@@ -252,7 +252,7 @@ impl Fault {
         let file = folder.join(format!("{}.sh", self.name()));
         if !file.exists() {
             let text = format!(
-                "#!/bin/sh\nstart() {{ exec '{}' exec --on-death=SIGKILL -- \"$@\"; }}\n{script}\n",
+                "#!/bin/sh\nstart() {{ exec '{}' launch --on-death=SIGKILL -- \"$@\"; }}\n{script}\n",
                 launcher.display()
             );
             fs::write(&file, text)?;

@@ -90,7 +90,7 @@ fn starter(launcher: &Path, identity: Identity, program: &Path) -> String {
         Identity::Other(uid, gid) => format!("--uid={uid} --gid={gid} "),
     };
     format!(
-        "#!/bin/sh\nexec '{}' exec --on-death=SIGQUIT {identity}-- '{}' \"$@\"\n",
+        "#!/bin/sh\nexec '{}' launch --on-death=SIGQUIT {identity}-- '{}' \"$@\"\n",
         launcher.display(),
         program.display()
     )
@@ -109,7 +109,7 @@ mod tests {
         );
         assert_eq!(
             script,
-            "#!/bin/sh\nexec '/x/xtask' exec --on-death=SIGQUIT --as-nobody -- '/pg/bin/postgres' \"$@\"\n"
+            "#!/bin/sh\nexec '/x/xtask' launch --on-death=SIGQUIT --as-nobody -- '/pg/bin/postgres' \"$@\"\n"
         );
     }
 }

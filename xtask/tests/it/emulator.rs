@@ -47,7 +47,7 @@ impl Emulator {
 
     pub(crate) fn start_with(options: &[&str]) -> Self {
         let mut process = Command::new(XTASK)
-            .args(["exec", "--on-death=SIGTERM", "--", XTASK, "emulator"])
+            .args(["launch", "--on-death=SIGTERM", "--", XTASK, "emulator"])
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

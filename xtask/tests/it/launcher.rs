@@ -1,4 +1,4 @@
-//! `xtask exec`.
+//! `xtask launch`.
 
 use std::{
     io::{BufRead, BufReader},
@@ -13,7 +13,7 @@ fn a_program_ends_with_the_process_that_started_it() {
     let mut parent = Command::new("sh")
         .args([
             "-c",
-            r#""$0" exec --on-death=SIGKILL -- sleep 1000 & echo $!; wait"#,
+            r#""$0" launch --on-death=SIGKILL -- sleep 1000 & echo $!; wait"#,
             XTASK,
         ])
         .stdout(Stdio::piped())
@@ -38,7 +38,7 @@ fn a_program_ends_with_the_process_that_started_it() {
 fn a_program_whose_parent_is_gone_already_does_not_start() {
     let output = Command::new(XTASK)
         .args([
-            "exec",
+            "launch",
             "--parent=1",
             "--on-death=SIGKILL",
             "--",
@@ -55,7 +55,7 @@ fn a_program_whose_parent_is_gone_already_does_not_start() {
 fn whoever_starts_it_is_nobody_inside_a_namespace() {
     let output = Command::new(XTASK)
         .args([
-            "exec",
+            "launch",
             "--as-nobody",
             "--on-death=SIGKILL",
             "--",

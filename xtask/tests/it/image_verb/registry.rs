@@ -41,7 +41,7 @@ impl Registry {
         fs::write(folder.path().join("settings.yml"), settings).expect("own file");
         fs::write(folder.path().join("passwords"), format!("{USER}:{HASH}\n")).expect("own file");
         let process = Command::new(XTASK)
-            .args(["exec", "--on-death=SIGKILL", "--"])
+            .args(["launch", "--on-death=SIGKILL", "--"])
             .arg(program())
             .arg("serve")
             .arg(folder.path().join("settings.yml"))
