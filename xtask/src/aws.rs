@@ -8,6 +8,8 @@ pub(crate) mod account;
 #[cfg(feature = "aws")]
 pub(crate) mod apply;
 #[cfg(feature = "aws")]
+pub(crate) mod audit;
+#[cfg(feature = "aws")]
 pub(crate) mod errors;
 #[cfg(feature = "aws")]
 mod events;
@@ -16,9 +18,11 @@ mod holder;
 #[cfg(feature = "aws")]
 pub(crate) mod lock;
 #[cfg(feature = "aws")]
+pub(crate) mod once;
+#[cfg(feature = "aws")]
 pub(crate) mod parameters;
 #[cfg(not(feature = "aws"))]
-mod program;
+pub(crate) mod program;
 #[cfg(any(feature = "aws", test))]
 pub(crate) mod release;
 #[cfg(feature = "aws")]
@@ -35,8 +39,9 @@ pub(crate) mod triage;
 use std::process::ExitCode;
 
 use crate::{
-    bootstrap, deploy, doctor, environments::Name, exit, lock as lock_verb, plan,
-    releases as releases_verb, rollback, secrets, signals::Signals, status, verify,
+    bootstrap, contract::Task, deploy, doctor, environments::Name, exec, exit, lock as lock_verb,
+    logs, plan, releases as releases_verb, rollback, run as run_verb, scale, secrets,
+    signals::Signals, status, verify, watch,
 };
 
 #[derive(clap::Subcommand)]
@@ -54,6 +59,16 @@ pub(crate) enum Verb {
     #[command(after_help = exit::help())]
     Rollback(rollback::Arguments),
     Status(status::Arguments),
+    #[command(after_help = exit::help())]
+    Watch(watch::Arguments),
+    #[command(after_help = exit::help())]
+    Logs(logs::Arguments),
+    #[command(after_help = exit::help())]
+    Run(run_verb::Arguments),
+    #[command(after_help = exit::help())]
+    Exec(exec::Arguments),
+    #[command(after_help = exit::help())]
+    Scale(scale::Arguments),
     Releases(releases_verb::Arguments),
     #[command(after_help = exit::help())]
     Lock(lock_verb::Arguments),
@@ -83,6 +98,25 @@ pub(crate) fn environment(text: &str) -> Result<Name, String> {
         .ok_or_else(|| format!("there are {}", names.join(", ")))
 }
 
+/// One of the things that run.
+pub(crate) fn task(text: &str) -> Result<Task, String> {
+    one_of(&Task::ALL, text)
+}
+
+/// One of those that run all the time.
+pub(crate) fn service(text: &str) -> Result<Task, String> {
+    one_of(&[Task::Api, Task::Worker], text)
+}
+
+fn one_of(tasks: &[Task], text: &str) -> Result<Task, String> {
+    let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
+    tasks
+        .iter()
+        .find(|task| task.name() == text)
+        .copied()
+        .ok_or_else(|| format!("there are {}", names.join(", ")))
+}
+
 #[cfg(not(feature = "aws"))]
 pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
     match verb {
@@ -94,6 +128,11 @@ pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
         | Verb::Deploy(_)
         | Verb::Rollback(_)
         | Verb::Status(_)
+        | Verb::Watch(_)
+        | Verb::Logs(_)
+        | Verb::Run(_)
+        | Verb::Exec(_)
+        | Verb::Scale(_)
         | Verb::Releases(_)
         | Verb::Lock(_)
         | Verb::Secrets(_) => program::start(signals),
@@ -110,6 +149,11 @@ pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
         Verb::Deploy(arguments) => deploy::run(arguments, signals),
         Verb::Rollback(arguments) => rollback::run(arguments, signals),
         Verb::Status(arguments) => status::run(arguments, signals),
+        Verb::Watch(arguments) => watch::run(arguments, signals),
+        Verb::Logs(arguments) => logs::run(arguments, signals),
+        Verb::Run(arguments) => run_verb::run(arguments, signals),
+        Verb::Exec(arguments) => exec::run(arguments, signals),
+        Verb::Scale(arguments) => scale::run(arguments, signals),
         Verb::Releases(arguments) => releases_verb::run(arguments, signals),
         Verb::Lock(arguments) => lock_verb::run(arguments, signals),
         Verb::Secrets(arguments) => secrets::run(arguments, signals),

@@ -3,6 +3,8 @@
 #[cfg(feature = "aws")]
 mod attach;
 #[cfg(feature = "aws")]
+mod image;
+#[cfg(feature = "aws")]
 mod interruption;
 #[cfg(feature = "aws")]
 pub(crate) mod log;
@@ -31,22 +33,25 @@ use crate::{aws::Access, plan::digest};
 ///
 /// Ctrl-C before the services change ends it; while they change, AWS goes on by itself and `--attach` watches it again.
 ///
-/// Example: cargo xtask deploy --env staging --image sha256:…
+/// Example: cargo xtask image push --env staging && cargo xtask deploy --env staging
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     access: Access,
-    /// The image's digest, as it was pushed
-    #[arg(long, value_name = "DIGEST", value_parser = digest, required_unless_present = "attach")]
+    /// The image's digest, as it was pushed; that of the checkout's commit unless given
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
     image: Option<String>,
+    /// The commit whose image is deployed, as git names it; the checkout's unless given
+    #[arg(long, value_name = "COMMIT", conflicts_with = "image")]
+    commit: Option<String>,
     #[command(flatten)]
     rolling: Rolling,
     /// Check everything, show the plan, change nothing
     #[arg(long)]
     dry_run: bool,
     /// Watch the deployment that is under way, prove it and record it
-    #[arg(long, conflicts_with_all = ["image", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["image", "commit", "dry_run"])]
     attach: bool,
 }
 

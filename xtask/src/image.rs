@@ -7,8 +7,10 @@ mod architecture;
 mod base;
 mod binaries;
 mod build;
-mod commit;
+pub(crate) mod commit;
 mod config;
+#[cfg(feature = "aws")]
+mod ecr;
 mod elf;
 mod engine;
 mod layers;
@@ -29,7 +31,7 @@ use crate::exit;
 
 /// Build, push and pin the image that everything runs from
 ///
-/// Example: cargo xtask image build && cargo xtask image push --to registry.example/taskhub
+/// Example: cargo xtask image build && cargo xtask image push --env staging
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {

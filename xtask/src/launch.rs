@@ -47,6 +47,21 @@ pub(crate) struct Arguments {
     command: Vec<OsString>,
 }
 
+impl Arguments {
+    /// A command as it is, for [`become_command`].
+    #[cfg(feature = "aws")]
+    pub(crate) fn of(command: Vec<OsString>) -> Self {
+        Self {
+            parent: None,
+            on_death: Signal::SIGHUP,
+            as_nobody: false,
+            uid: None,
+            gid: None,
+            command,
+        }
+    }
+}
+
 /// A program that receives `on_death` when this process ends, however it ends. Must be spawned by the
 /// main thread: the kernel means the parent's thread when it says parent.
 pub(crate) fn command(program: impl AsRef<OsStr>, identity: Identity, on_death: Signal) -> Command {

@@ -13,7 +13,7 @@ mod files;
 mod iam;
 mod migrate;
 mod network;
-mod platform;
+pub(crate) mod platform;
 mod service;
 mod tasks;
 pub(crate) mod template;

@@ -62,6 +62,11 @@ impl Account {
         &self.rendered.environment
     }
 
+    /// The cluster of the environment's services.
+    pub(crate) fn cluster(&self) -> String {
+        format!("taskhub-{}", self.environment().name)
+    }
+
     /// The role with which CloudFormation works on the environment's stacks.
     pub(crate) fn execution_role(&self) -> String {
         format!(

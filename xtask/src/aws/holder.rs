@@ -102,7 +102,7 @@ impl Holder {
 }
 
 /// The pipeline's run, or the machine and the process.
-fn place() -> String {
+pub(super) fn place() -> String {
     match (variable("GITHUB_REPOSITORY"), variable("GITHUB_RUN_ID")) {
         (Some(repository), Some(run)) => {
             format!("https://github.com/{repository}/actions/runs/{run}")

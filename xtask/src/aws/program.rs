@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use nix::sys::signal::SigSet;
 
 use crate::{
     cargo,
@@ -51,9 +52,13 @@ fn build(checkout: &Checkout, signals: &Signals) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// Where it cannot be built or started.
-pub(super) fn start(signals: &Signals) -> anyhow::Result<ExitCode> {
+pub(crate) fn start(signals: &Signals) -> anyhow::Result<ExitCode> {
     let program = build(&Checkout::find()?, signals)?;
     let mut command = Command::new(&program);
     command.args(std::env::args_os().skip(1));
+    // It decides by itself which signals it waits for.
+    SigSet::empty()
+        .thread_set_mask()
+        .context("the signal mask cannot be cleared")?;
     Err(command.exec()).with_context(|| format!("{} cannot be started", program.display()))
 }

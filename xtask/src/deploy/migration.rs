@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_ecs::{
-    Client,
-    types::{
-        AssignPublicIp, AwsVpcConfiguration, LaunchType, NetworkConfiguration, PropagateTags, Task,
-    },
-};
+use aws_sdk_ecs::types::Task;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -17,12 +12,11 @@ use super::{
 use crate::{
     aws::{
         apply::LOOK,
-        errors::explained,
-        parameters,
+        once,
         tasks::{self, Lines},
     },
+    contract,
     exit::{Exit, Failed},
-    render::template::Stack,
 };
 
 /// Runs it to its end, with what it writes.
@@ -42,41 +36,9 @@ pub(super) async fn run(session: &Session<'_>, release: &str) -> anyhow::Result<
 
 /// Asked twice for the same release, ECS starts one task.
 async fn start(session: &Session<'_>, release: &str) -> anyhow::Result<String> {
-    let account = session.account;
-    let kept = |stack, name| parameters::required(account, stack, name);
-    let definition = kept(Stack::Migrate, "task").await?;
-    let subnets = kept(Stack::Network, "private-subnets").await?;
-    let group = kept(Stack::Network, "migrate-security-group").await?;
-    let place = AwsVpcConfiguration::builder()
-        .set_subnets(Some(subnets.split(',').map(str::to_owned).collect()))
-        .security_groups(group)
-        .assign_public_ip(AssignPublicIp::Disabled)
-        .build()?;
-    let answer = Client::new(&account.config)
-        .run_task()
-        .cluster(session.cluster())
-        .task_definition(definition)
-        .launch_type(LaunchType::Fargate)
-        .network_configuration(
-            NetworkConfiguration::builder()
-                .awsvpc_configuration(place)
-                .build(),
-        )
-        .started_by(release)
-        .client_token(release)
-        .propagate_tags(PropagateTags::TaskDefinition)
-        .send()
-        .await
-        .map_err(|error| explained("starting the migration", error))?;
-    let task = answer.tasks.unwrap_or_default().into_iter().next();
-    task.and_then(|task| task.task_arn).ok_or_else(|| {
-        let failures = answer.failures.unwrap_or_default();
-        let reasons: Vec<String> = failures
-            .into_iter()
-            .filter_map(|failure| failure.reason)
-            .collect();
-        failed(&format!("no task was started: {}", reasons.join(", ")))
-    })
+    let kind = once::kind(session.account, contract::Task::Migrate).await?;
+    let started = once::start(session.account, kind, release, &[]).await?;
+    started.map_err(|why| failed(&why))
 }
 
 async fn watch(session: &Session<'_>, task: &str) -> anyhow::Result<()> {
@@ -97,7 +59,7 @@ async fn watch(session: &Session<'_>, task: &str) -> anyhow::Result<()> {
             return verdict(ended);
         }
         if Instant::now() > deadline {
-            stop(session, task).await?;
+            once::stop(session.account, task, "the deadline has passed").await?;
             return Err(failed(&format!(
                 "it was stopped after {patience} s, migrate.timeout"
             )));
@@ -127,18 +89,6 @@ fn verdict(task: &Task) -> anyhow::Result<()> {
         reason.unwrap_or("it ended without a reason"),
         code,
     )))
-}
-
-async fn stop(session: &Session<'_>, task: &str) -> anyhow::Result<()> {
-    Client::new(&session.account.config)
-        .stop_task()
-        .cluster(session.cluster())
-        .task(task)
-        .reason("the deadline has passed")
-        .send()
-        .await
-        .map_err(|error| explained("stopping the migration", error))?;
-    Ok(())
 }
 
 fn failed(why: &str) -> anyhow::Error {

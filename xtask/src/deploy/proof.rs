@@ -38,7 +38,7 @@ pub(crate) async fn services(session: &Session<'_>, source: &Source) -> anyhow::
     let deadline = Instant::now() + session.timeout();
     let mut watcher = Watcher::default();
     loop {
-        watcher.tell(session).await?;
+        watcher.tell(session.account, session.log).await?;
         let why = match lack(session, source).await? {
             None => return Ok(()),
             Some(Lack::Never(why)) => return Err(unproven(&why)),

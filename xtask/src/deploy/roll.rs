@@ -13,11 +13,13 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    log::Log,
     session::{Session, Stage},
     stopped,
 };
 use crate::{
     aws::{
+        account::Account,
         apply::{self, LOOK, Started},
         errors::explained,
         parameters, stacks,
@@ -112,7 +114,7 @@ pub(crate) async fn watch(session: &Session<'_>, started: &Started) -> anyhow::R
     let mut deadline = Instant::now() + session.timeout();
     let mut is_late = false;
     loop {
-        watcher.tell(session).await?;
+        watcher.tell(session.account, session.log).await?;
         let status = apply::status(account, &started.stack).await?;
         if has_ended(&status) && status != "REVIEW_IN_PROGRESS" {
             let cause = apply::cause(account, &started.stack).await;
@@ -218,10 +220,10 @@ impl Watcher {
     ///
     /// # Errors
     /// Where AWS does not answer.
-    pub(crate) async fn tell(&mut self, session: &Session<'_>) -> anyhow::Result<()> {
-        let answer = Client::new(&session.account.config)
+    pub(crate) async fn tell(&mut self, account: &Account, log: &Log) -> anyhow::Result<()> {
+        let answer = Client::new(&account.config)
             .describe_services()
-            .cluster(session.cluster())
+            .cluster(account.cluster())
             .set_services(Some(SERVICES.map(str::to_owned).to_vec()))
             .send()
             .await
@@ -250,23 +252,27 @@ impl Watcher {
                 let text = event.message.unwrap_or_default();
                 let is_new = self.told.insert(event.id.unwrap_or_default());
                 if is_new && !self.last.is_empty() {
-                    session.log.event("ecs", Some(&name), &text);
+                    log.event("ecs", Some(&name), &text);
                 }
             }
-            self.tell_ends(session, &name).await?;
+            self.tell_ends(account, log, &name).await?;
         }
         let summary = summary.join(", ");
         if summary != self.last {
-            session.log.event("progress", None, &summary);
+            log.event("progress", None, &summary);
             self.last = summary;
         }
         Ok(())
     }
 
-    async fn tell_ends(&mut self, session: &Session<'_>, service: &str) -> anyhow::Result<()> {
-        let account = session.account;
+    async fn tell_ends(
+        &mut self,
+        account: &Account,
+        log: &Log,
+        service: &str,
+    ) -> anyhow::Result<()> {
         let ended =
-            tasks::of_service(account, &session.cluster(), service, DesiredStatus::Stopped).await?;
+            tasks::of_service(account, &account.cluster(), service, DesiredStatus::Stopped).await?;
         for task in ended {
             let arn = task.task_arn.unwrap_or_default();
             let is_new = self.told.insert(arn.clone());
@@ -281,12 +287,12 @@ impl Watcher {
                 tasks::short(&arn),
                 stopped::explained(&reason, code)
             );
-            session.log.event("task", Some(service), &text);
+            log.event("task", Some(service), &text);
             // Tasks of the former release end as they should.
             if code.is_some_and(|code| code != 0) {
                 let lines = Lines::of(account, service, &arn).next(account).await?;
                 for line in lines.iter().rev().take(20).rev() {
-                    session.log.event("log", Some(service), line.trim_end());
+                    log.event("log", Some(service), line.trim_end());
                 }
             }
         }

@@ -109,7 +109,7 @@ impl Session<'_> {
     }
 
     pub(crate) fn cluster(&self) -> String {
-        format!("taskhub-{}", self.account.environment().name)
+        self.account.cluster()
     }
 
     /// How long a release may take to be proven.

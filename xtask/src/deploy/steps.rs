@@ -6,7 +6,7 @@ use anyhow::Context;
 use chrono::Utc;
 
 use super::{
-    Arguments,
+    Arguments, image,
     log::Log,
     migration, outcome,
     roll::{self, Source},
@@ -51,15 +51,17 @@ pub(super) async fn deploy(
     let checkout = Checkout::find()?;
     let preflight = async {
         let account = Account::open(&arguments.access).await?;
-        let commit = commit(&checkout, account.environment().name)?;
+        let head = commit(&checkout, account.environment().name)?;
         let bucket = state::bucket(&account).await?;
-        Ok((account, commit, bucket))
+        let chosen = image::chosen(arguments, &account, &checkout.root, head).await?;
+        Ok((account, chosen, bucket))
     };
-    let (account, commit, bucket) = log.step("preflight", until(signals, preflight)).await?;
+    let (account, (digest, commit), bucket) =
+        log.step("preflight", until(signals, preflight)).await?;
     let release = Release {
         id: format!("{}-{commit}", Utc::now().format("%Y%m%dT%H%M%SZ")),
         commit,
-        digest: arguments.image.clone().unwrap_or_default(),
+        digest,
         who: account.caller.clone(),
         rollback_to: None,
         migrations: migration::names(&checkout.root)?,
@@ -128,7 +130,7 @@ async fn checked(
     digest: &str,
 ) -> anyhow::Result<()> {
     let Place { account, log, .. } = place;
-    log.step("image", image(account, digest)).await?;
+    log.step("image", is_there(account, digest)).await?;
     log.step("render", async { rendered(checkout, place.signals) })
         .await?;
     let enter = |stage| {
@@ -151,7 +153,7 @@ pub(crate) async fn triage(session: &Session<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn image(account: &Account, digest: &str) -> anyhow::Result<()> {
+async fn is_there(account: &Account, digest: &str) -> anyhow::Result<()> {
     refuse(&[resources::image(account, digest).await?])
 }
 

@@ -47,8 +47,24 @@ impl Commit {
     }
 }
 
+/// The whole hash of a commit, however it is named.
+///
+/// # Errors
+/// Where git knows no such commit.
+#[cfg(feature = "aws")]
+pub(crate) fn named(root: &Path, name: &str) -> anyhow::Result<String> {
+    let commit = format!("{name}^{{commit}}");
+    let hash = git(
+        root,
+        &["rev-parse", "--verify", "--end-of-options", &commit],
+    )
+    .with_context(|| format!("there is no commit {name}"))?;
+    Ok(hash.trim().to_owned())
+}
+
 fn git(root: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new("git")
+        .args(["-c", "safe.directory=*"])
         .args(arguments)
         .current_dir(root)
         .env("TZ", "UTC")

@@ -16,8 +16,10 @@ use super::{
     registry::{Credentials, Pushed, Registry, Repository},
 };
 use crate::{
+    aws,
     checkout::Checkout,
     environment,
+    environments::Name,
     exit::{Exit, Failed},
     progress,
 };
@@ -26,17 +28,23 @@ use crate::{
 ///
 /// Prints REPOSITORY@sha256:…, which is what deployments name. What the registry has is not sent again. A commit
 /// that the registry has with another digest is refused, and so is an image of files that are in no commit.
-/// Registries on this machine are spoken to without TLS. Credentials are given in `TASKHUB_REGISTRY_AUTH` as
-/// USER:PASSWORD, or as below.
+/// With --env, the repository is that of the environment's account, and AWS is asked for a password that lasts for
+/// twelve hours. With --to, credentials are given in `TASKHUB_REGISTRY_AUTH` as USER:PASSWORD, or with --username and
+/// --password-stdin. Registries on this machine are spoken to without TLS.
 ///
-/// Example: aws ecr get-login-password |
-///   cargo xtask image push --to 123456789012.dkr.ecr.eu-west-1.amazonaws.com/taskhub --username AWS --password-stdin
+/// Example: cargo xtask image push --env staging
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
     /// Registry and name, as HOST[:PORT]/NAME
-    #[arg(long, value_name = "REPOSITORY", value_parser = Repository::parse)]
-    to: Repository,
+    #[arg(long, value_name = "REPOSITORY", value_parser = Repository::parse, required_unless_present = "environment")]
+    to: Option<Repository>,
+    /// The environment whose account has the repository
+    #[arg(long = "env", value_name = "NAME", value_parser = aws::environment, conflicts_with_all = ["to", "username"])]
+    environment: Option<Name>,
+    /// With --env, a profile of the AWS configuration files
+    #[arg(long, value_name = "NAME", requires = "environment")]
+    profile: Option<String>,
     /// The folder that `image build` was given as --output; target/image unless given
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
@@ -52,6 +60,10 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    #[cfg(not(feature = "aws"))]
+    if arguments.environment.is_some() {
+        return crate::with_signals(aws::program::start);
+    }
     let from = match &arguments.from {
         Some(folder) => folder.clone(),
         None => Checkout::find()?.target.join("image"),
@@ -64,10 +76,26 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "the image was built from files that are in no commit: commit them and build it again";
         return Err(Failed::because(Exit::Refused, why));
     }
-    let registry = Registry::new(arguments.to.clone(), credentials(arguments)?, &tag)?;
+    let (repository, credentials) = registry(arguments)?;
+    let registry = Registry::new(repository.clone(), credentials, &tag)?;
     let pushed = registry.push(&layout)?;
-    report(arguments, &layout, &tag, &pushed)?;
+    report(arguments, (&repository, &layout), &tag, &pushed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where to, and as whom.
+fn registry(arguments: &Arguments) -> anyhow::Result<(Repository, Credentials)> {
+    #[cfg(feature = "aws")]
+    if let Some(environment) = arguments.environment {
+        let access = aws::Access {
+            environment,
+            profile: arguments.profile.clone(),
+            json: arguments.json,
+        };
+        return aws::wait(super::ecr::repository(&access));
+    }
+    let to = arguments.to.clone().context("neither --to nor --env")?;
+    Ok((to, credentials(arguments)?))
 }
 
 fn credentials(arguments: &Arguments) -> anyhow::Result<Credentials> {
@@ -91,12 +119,12 @@ fn credentials(arguments: &Arguments) -> anyhow::Result<Credentials> {
 
 fn report(
     arguments: &Arguments,
-    layout: &Layout,
+    (repository, layout): (&Repository, &Layout),
     tag: &str,
     pushed: &Pushed,
 ) -> anyhow::Result<()> {
     let digest = layout.manifest.digest().to_string();
-    let image = format!("{}@{digest}", arguments.to);
+    let image = format!("{repository}@{digest}");
     progress::say(format_args!(
         "            {} sent, {} were there",
         megabytes(pushed.sent),

@@ -48,6 +48,30 @@ pub(crate) async fn image(account: &Account, digest: &str) -> anyhow::Result<Che
     Ok(Check::of(format!("image {digest}"), wrong))
 }
 
+/// The digest of the image with this tag, or nothing where there is none.
+///
+/// # Errors
+/// Where AWS does not answer.
+pub(crate) async fn tagged(account: &Account, tag: &str) -> anyhow::Result<Option<String>> {
+    let id = aws_sdk_ecr::types::ImageIdentifier::builder()
+        .image_tag(tag)
+        .build();
+    let answer = aws_sdk_ecr::Client::new(&account.config)
+        .describe_images()
+        .repository_name(REPOSITORY)
+        .image_ids(id)
+        .send()
+        .await;
+    match answer {
+        Ok(answer) => {
+            let found = answer.image_details.unwrap_or_default().into_iter().next();
+            Ok(found.and_then(|image| image.image_digest))
+        }
+        Err(error) if IS_ABSENT.contains(&code(&error).as_str()) => Ok(None),
+        Err(error) => Err(explained("looking for an image", error)),
+    }
+}
+
 /// The certificate, the log groups, the target group and the cluster.
 ///
 /// # Errors

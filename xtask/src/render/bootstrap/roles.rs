@@ -110,9 +110,17 @@ fn read_role(template: &mut Template) {
                 "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
             })]),
             "ManagedPolicyArns": [reference("ReadPolicy")],
+            // Of people alone: what tasks write may name users, and the read policy is a pull request's too.
+            "Policies": [{"PolicyName": "taskhub", "PolicyDocument": policy(vec![allow(
+                READ_LOGS,
+                arn("logs", "log-group:/taskhub/*"),
+            )])}],
         }),
     );
 }
+
+/// What tasks have written.
+const READ_LOGS: &[&str] = &["logs:FilterLogEvents", "logs:GetLogEvents"];
 
 /// Of the operators' bucket, with something behind its ARN.
 fn state(suffixes: &[&str]) -> Value {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{allow, iam_arn, pass, state, when};
+use super::{READ_LOGS, allow, iam_arn, pass, state, when};
 use crate::{
     environments::Name,
     render::{
@@ -62,6 +62,7 @@ fn plan(template: &mut Template) {
 fn deploy(template: &mut Template, name: Name) {
     let mut statements = Vec::from(change_stacks(name));
     statements.extend(run_tasks(name));
+    statements.push(scale());
     statements.extend(keep_state(name));
     statements.extend(push_images());
     role(
@@ -98,40 +99,49 @@ fn pass_to_cloudformation() -> Value {
     )
 }
 
-/// The migration, and no other task; and the way back from a deployment that fails.
+/// The migration, and whatever an operator runs once as one of the services; and the way back from a deployment that
+/// fails.
 fn run_tasks(name: Name) -> [Value; 5] {
-    let task = arn("ecs", &format!("task-definition/taskhub-{name}-migrate:*"));
+    let definitions = arn("ecs", &format!("task-definition/taskhub-{name}-*:*"));
     let tasks = arn("ecs", &format!("task/taskhub-{name}/*"));
     let deployments = arn("ecs", &format!("service-deployment/taskhub-{name}/*"));
     let logs = arn("logs", &format!("log-group:/taskhub/{name}/*"));
-    let roles = iam_arn(&format!("role/taskhub-{name}-migrate-*"));
+    let roles = ["task", "execution"].map(|kind| iam_arn(&format!("role/taskhub-{name}-*-{kind}")));
     let cluster =
         json!({"ArnEquals": {"ecs:cluster": arn("ecs", &format!("cluster/taskhub-{name}"))}});
     [
-        when(allow(&["ecs:RunTask"], task), cluster.clone()),
+        when(allow(&["ecs:RunTask"], definitions), cluster.clone()),
         when(allow(&["ecs:StopTask"], tasks), cluster),
         pass(roles, &["ecs-tasks.amazonaws.com"]),
         allow(&["ecs:StopServiceDeployment"], deployments),
-        allow(
-            &[
-                "logs:FilterLogEvents",
-                "logs:GetLogEvents",
-                "logs:StartLiveTail",
-            ],
-            logs,
-        ),
+        allow(READ_LOGS, logs),
     ]
 }
 
-/// The lock, the plans and the releases of this environment.
-fn keep_state(name: Name) -> [Value; 2] {
+/// How many tasks there are, for a while. AWS gives scaling no names that could be told apart.
+fn scale() -> Value {
+    const SCALE: &[&str] = &[
+        "application-autoscaling:DeleteScheduledAction",
+        "application-autoscaling:PutScheduledAction",
+        "application-autoscaling:RegisterScalableTarget",
+    ];
+    when(
+        allow(SCALE, arn("application-autoscaling", "scalable-target/*")),
+        json!({"StringEquals": {"application-autoscaling:service-namespace": "ecs"}}),
+    )
+}
+
+/// The lock, the plans, the releases and the scaling of this environment; and who did what, which stays.
+fn keep_state(name: Name) -> [Value; 3] {
     let objects = state(&[
         &format!("/locks/{name}.json"),
         &format!("/plans/{name}/*"),
         &format!("/releases/{name}/*"),
+        &format!("/scaling/{name}/*"),
     ]);
     [
         allow(&["s3:DeleteObject", "s3:PutObject"], objects),
+        allow(&["s3:PutObject"], state(&[&format!("/audit/{name}/*")])),
         allow(&["kms:GenerateDataKey"], attribute("Key", "Arn")),
     ]
 }
