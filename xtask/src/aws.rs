@@ -7,6 +7,10 @@
 pub(crate) mod account;
 #[cfg(feature = "aws")]
 pub(crate) mod apply;
+#[cfg(any(feature = "aws", test))]
+pub(crate) mod diagnosis;
+#[cfg(feature = "aws")]
+pub(crate) mod differences;
 #[cfg(feature = "aws")]
 pub(crate) mod audit;
 #[cfg(feature = "aws")]
@@ -15,6 +19,8 @@ pub(crate) mod errors;
 mod events;
 #[cfg(any(feature = "aws", test))]
 mod holder;
+#[cfg(feature = "aws")]
+pub(crate) mod leftovers;
 #[cfg(feature = "aws")]
 pub(crate) mod lock;
 #[cfg(feature = "aws")]
@@ -39,9 +45,9 @@ pub(crate) mod triage;
 use std::process::ExitCode;
 
 use crate::{
-    bootstrap, contract::Task, deploy, doctor, environments::Name, exec, exit, lock as lock_verb,
-    logs, plan, releases as releases_verb, rollback, run as run_verb, scale, secrets,
-    signals::Signals, status, verify, watch,
+    bootstrap, contract::Task, deploy, destroy, doctor, drift, environments::Name, exec, exit,
+    lock as lock_verb, logs, plan, releases as releases_verb, repair, rollback, run as run_verb,
+    scale, secrets, signals::Signals, status, verify, watch,
 };
 
 #[derive(clap::Subcommand)]
@@ -72,6 +78,12 @@ pub(crate) enum Verb {
     Releases(releases_verb::Arguments),
     #[command(after_help = exit::help())]
     Lock(lock_verb::Arguments),
+    #[command(after_help = exit::help())]
+    Repair(repair::Arguments),
+    #[command(after_help = exit::help())]
+    Drift(drift::Arguments),
+    #[command(after_help = exit::help())]
+    Destroy(destroy::Arguments),
     Secrets(secrets::Arguments),
 }
 
@@ -135,6 +147,9 @@ pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
         | Verb::Scale(_)
         | Verb::Releases(_)
         | Verb::Lock(_)
+        | Verb::Repair(_)
+        | Verb::Drift(_)
+        | Verb::Destroy(_)
         | Verb::Secrets(_) => program::start(signals),
     }
 }
@@ -156,6 +171,9 @@ pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
         Verb::Scale(arguments) => scale::run(arguments, signals),
         Verb::Releases(arguments) => releases_verb::run(arguments, signals),
         Verb::Lock(arguments) => lock_verb::run(arguments, signals),
+        Verb::Repair(arguments) => repair::run(arguments, signals),
+        Verb::Drift(arguments) => drift::run(arguments, signals),
+        Verb::Destroy(arguments) => destroy::run(arguments, signals),
         Verb::Secrets(arguments) => secrets::run(arguments, signals),
     }
 }

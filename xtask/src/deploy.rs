@@ -9,7 +9,7 @@ mod interruption;
 #[cfg(feature = "aws")]
 pub(crate) mod log;
 #[cfg(feature = "aws")]
-mod migration;
+pub(crate) mod migration;
 #[cfg(feature = "aws")]
 pub(crate) mod outcome;
 #[cfg(feature = "aws")]

@@ -7,16 +7,21 @@ mod cargo;
 mod chaos;
 mod checkout;
 mod ci;
+mod completions;
 mod contract;
 mod deploy;
+mod destroy;
 mod dev;
 mod doctor;
+mod drift;
 mod emulator;
 mod environment;
 mod environments;
 mod exec;
 mod exit;
 mod image;
+#[cfg(feature = "aws")]
+mod input;
 mod jobs;
 mod launch;
 mod lint;
@@ -30,6 +35,7 @@ mod queries;
 mod rehearse;
 mod releases;
 mod render;
+mod repair;
 mod rollback;
 mod run;
 mod run_folder;
@@ -47,7 +53,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::signals::{Interrupted, Signals};
 
@@ -78,6 +84,7 @@ enum Verb {
     Chaos(chaos::Arguments),
     Bench(bench::Arguments),
     Image(image::Arguments),
+    Completions(completions::Arguments),
     #[command(flatten)]
     Aws(aws::Verb),
     #[command(hide = true)]
@@ -100,6 +107,7 @@ pub fn main() -> ExitCode {
         Verb::Chaos(arguments) => with_signals(|signals| chaos::run(&arguments, signals)),
         Verb::Bench(arguments) => with_signals(|signals| bench::run(&arguments, signals)),
         Verb::Image(arguments) => image::run(&arguments),
+        Verb::Completions(arguments) => Ok(completions::run(&arguments, Cli::command())),
         Verb::Aws(verb) => with_signals(|signals| aws::run(&verb, signals)),
         Verb::Launch(arguments) => launch::become_command(&arguments),
     };

@@ -2,7 +2,7 @@
 
 use crate::aws::Access;
 
-/// Look at the secrets, or put a value into one
+/// Look at the secrets, put a value into one, or rotate it
 ///
 /// A value is typed unseen or comes through standard input, never from the command line, and is never shown.
 /// The programs read it when they start: deploy again, or replace them one by one.
@@ -28,6 +28,36 @@ enum Action {
         /// The variable
         key: String,
     },
+    /// List each secret's versions and their dates, never a value
+    Versions {
+        #[command(flatten)]
+        access: Access,
+        /// One secret only, without taskhub/<environment>/ before it
+        secret: Option<String>,
+    },
+    /// Give a generated secret a new value, and no request fails: app, database-service
+    ///
+    /// `app` is the key that signs access tokens: the next one is accepted, then signs, then the former one is forgotten.
+    /// Between these steps every process has to read the secret again, and tokens to end. That takes about half an hour;
+    /// interrupted, the same command goes on where it was. `database-service` is the services' password of PostgreSQL,
+    /// which the migration sets.
+    #[command(verbatim_doc_comment)]
+    Rotate(Rotating),
+}
+
+/// Which secret gets a new value, and how patiently.
+#[derive(clap::Args)]
+struct Rotating {
+    #[command(flatten)]
+    access: Access,
+    /// The secret, without taskhub/<environment>/ before it
+    secret: String,
+    /// Do what is due now, and tell when the next step is
+    #[arg(long)]
+    no_wait: bool,
+    /// How many seconds to wait for whoever deploys
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    lock_wait: u64,
 }
 
 #[cfg(feature = "aws")]
@@ -41,46 +71,64 @@ pub(crate) fn run(
     };
 
     let value = match &arguments.action {
-        Action::Check(_) => String::new(),
+        Action::Check(_) | Action::Versions { .. } => String::new(),
+        Action::Rotate(rotating) => {
+            rotation::may_be_rotated(&rotating.secret)
+                .map_err(|why| Failed::because(Exit::Usage, why))?;
+            String::new()
+        }
         Action::Put { secret, key, .. } => {
             acting::may_be_put(secret, key).map_err(|why| Failed::because(Exit::Usage, why))?;
             value::read(key, signals)?
         }
     };
-    aws::wait(aws::until(signals, acting::act(&arguments.action, value)))
+    aws::wait(acting::act(&arguments.action, value, signals))
 }
 
+#[cfg(any(feature = "aws", test))]
+mod phases;
+#[cfg(feature = "aws")]
+mod rotation;
+#[cfg(feature = "aws")]
+mod stored;
 #[cfg(feature = "aws")]
 mod value;
 
 #[cfg(feature = "aws")]
 mod acting {
-    use std::process::ExitCode;
+    use std::{io::Write, process::ExitCode};
 
-    use aws_sdk_secretsmanager::Client;
-    use serde_json::{Map, Value};
+    use serde_json::{Value, json};
 
-    use super::Action;
+    use super::{Action, rotation, stored};
     use crate::{
-        aws::{
-            Access,
-            account::Account,
-            errors::{code, explained},
-        },
+        aws::{self, Access, account::Account},
         contract::SECRETS,
         exit::{Exit, Failed},
         progress::say,
+        signals::Signals,
         verify::{checks, secrets},
     };
 
-    pub(super) async fn act(action: &Action, value: String) -> anyhow::Result<ExitCode> {
+    pub(super) async fn act(
+        action: &Action,
+        value: String,
+        signals: &Signals,
+    ) -> anyhow::Result<ExitCode> {
         match action {
-            Action::Check(access) => check(access).await,
+            Action::Check(access) => aws::until(signals, check(access)).await,
             Action::Put {
                 access,
                 secret,
                 key,
-            } => put(access, secret, key, value).await,
+            } => aws::until(signals, put(access, secret, key, value)).await,
+            Action::Versions { access, secret } => {
+                aws::until(signals, versions(access, secret.as_deref())).await
+            }
+            Action::Rotate(rotating) => {
+                rotation::rotate(rotating, signals).await?;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 
@@ -103,20 +151,41 @@ mod acting {
         value: String,
     ) -> anyhow::Result<ExitCode> {
         let account = Account::open(access).await?;
-        let name = format!("taskhub/{}/{secret}", account.environment().name);
-        let client = Client::new(&account.config);
-        let mut content = current(&client, &name).await?;
+        let name = stored::name(&account, secret);
+        let mut content = stored::current(&account, &name).await?.content;
         content.insert(key.to_owned(), Value::String(value));
-        client
-            .put_secret_value()
-            .secret_id(&name)
-            .secret_string(Value::Object(content).to_string())
-            .send()
-            .await
-            .map_err(|error| explained(&format!("writing the secret {name}"), error))?;
+        stored::put(&account, &name, content, None).await?;
         say(format_args!(
             "{key} of {name} is put; the programs read it when they start"
         ));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn versions(access: &Access, secret: Option<&str>) -> anyhow::Result<ExitCode> {
+        let account = Account::open(access).await?;
+        let names = SECRETS.iter().map(|known| known.name);
+        let names: Vec<&str> = names
+            .filter(|name| secret.is_none_or(|only| only == *name))
+            .collect();
+        if names.is_empty() {
+            let why = format!("there is no secret {}", secret.unwrap_or_default());
+            return Err(Failed::because(Exit::Usage, why));
+        }
+        let mut found = Vec::new();
+        for name in names {
+            let name = stored::name(&account, name);
+            let versions = stored::versions(&account, &name).await?;
+            say(&name);
+            for version in &versions {
+                say(version.line());
+            }
+            found.push(json!({"secret": name, "versions": versions}));
+        }
+        if access.json {
+            let environment = access.environment.as_str();
+            let whole = json!({"environment": environment, "secrets": found});
+            writeln!(std::io::stdout(), "{whole}")?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -142,26 +211,5 @@ mod acting {
             return Err(format!("{secret} holds {}, not {key}", keys.join(", ")));
         }
         Ok(())
-    }
-
-    async fn current(client: &Client, name: &str) -> anyhow::Result<Map<String, Value>> {
-        let answer = client.get_secret_value().secret_id(name).send().await;
-        let text = match answer {
-            Ok(answer) => answer.secret_string.unwrap_or_default(),
-            Err(error) if code(&error) == "ResourceNotFoundException" => {
-                return Err(Failed::because(
-                    Exit::Refused,
-                    format!("{name} is not there: deploy the data stack, then put it"),
-                ));
-            }
-            Err(error) => return Err(explained(&format!("reading the secret {name}"), error)),
-        };
-        // The parser's message would show a piece of the text.
-        serde_json::from_str(&text).map_err(|_| {
-            Failed::because(
-                Exit::Refused,
-                format!("{name} is no JSON object: it is not touched"),
-            )
-        })
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     account::Account,
+    diagnosis::diagnose,
     errors::{code, explained, message},
     events,
     stacks::{self, Existing, Wanted},
@@ -15,11 +16,15 @@ use super::{
 use crate::{
     exit::{Exit, Failed},
     plan::risk::Change,
+    progress,
     render::template::Stack,
 };
 
 /// Between two looks at a stack.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
+
+/// Between two lines about a long wait.
+const TELL: Duration = Duration::from_secs(10);
 
 /// A database takes a quarter of an hour, a change of its class as long again.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -49,7 +54,10 @@ pub(crate) async fn ready(
         let status = existing.as_ref().map(|existing| existing.status.as_str());
         match triage(stack, status) {
             Triage::Create | Triage::Update => return Ok(existing),
-            Triage::DeleteFirst => delete(account, &name).await?,
+            // Where that fails, the next look says so.
+            Triage::DeleteFirst => {
+                delete(account, &name, &[]).await?;
+            }
             Triage::Wait => sleep(LOOK).await,
             Triage::Busy if Instant::now() < deadline => sleep(LOOK).await,
             Triage::Busy => {
@@ -62,36 +70,74 @@ pub(crate) async fn ready(
                     ),
                 ));
             }
-            Triage::Human(why) => {
-                let cause = cause(account, &name).await;
-                return Err(Failed::because(
-                    Exit::NeedsHuman,
-                    format!("{name} is {}: {why}{cause}", status.unwrap_or_default()),
-                ));
+            Triage::Human => {
+                let status = status.unwrap_or_default();
+                return Err(stuck(account, stack, status).await);
             }
         }
     }
 }
 
-/// Only of a first creation that failed, which left nothing behind.
-async fn delete(account: &Account, name: &str) -> anyhow::Result<()> {
+/// What a person is told who must decide.
+async fn stuck(account: &Account, stack: Stack, status: &str) -> anyhow::Error {
+    let environment = account.environment().name;
+    let (name, kind) = (stack.name(environment), stack.as_str());
+    let means = diagnose(stack, status).map_or("", |diagnosis| diagnosis.means);
+    let cause = cause(account, &name).await;
+    Failed::because(
+        Exit::NeedsHuman,
+        format!(
+            "{name} is {status}: {means}{cause}. \
+             `cargo xtask repair --env {environment} --stack {kind}` shows what is safe to do, and does it"
+        ),
+    )
+}
+
+/// Deletes a stack, but for the resources that `kept` names, and gives the state in which it ends:
+/// `DELETE_COMPLETE` where it is gone.
+///
+/// # Errors
+/// Where AWS refuses, and [`Exit::StillRunning`].
+pub(crate) async fn delete(
+    account: &Account,
+    name: &str,
+    kept: &[String],
+) -> anyhow::Result<String> {
     Client::new(&account.config)
         .delete_stack()
         .stack_name(name)
+        .set_retain_resources((!kept.is_empty()).then(|| kept.to_vec()))
         .send()
         .await
-        .map_err(|error| explained(&format!("deleting the failed creation {name}"), error))?;
+        .map_err(|error| explained(&format!("deleting {name}"), error))?;
+    rested(account, name).await
+}
+
+/// Waits until CloudFormation works on a stack no more, and gives its state.
+///
+/// # Errors
+/// [`Exit::StillRunning`] where it takes too long.
+pub(crate) async fn rested(account: &Account, name: &str) -> anyhow::Result<String> {
     let deadline = Instant::now() + PATIENCE;
-    while stacks::describe(account, name).await?.is_some() {
+    let mut told = Instant::now();
+    loop {
+        // First: what was asked for may not have begun yet.
+        sleep(LOOK).await;
+        let status = status(account, name).await?;
+        if !status.ends_with("_IN_PROGRESS") || status == "REVIEW_IN_PROGRESS" {
+            return Ok(status);
+        }
         if Instant::now() > deadline {
             return Err(Failed::because(
                 Exit::StillRunning,
-                format!("{name} is still being deleted"),
+                format!("{name} is still {status}"),
             ));
         }
-        sleep(LOOK).await;
+        if told.elapsed() > TELL {
+            progress::say(format_args!("            {name} is {status}"));
+            told = Instant::now();
+        }
     }
-    Ok(())
 }
 
 /// Begins what brings a stack to `wanted`, or nothing where it is so already.
@@ -183,8 +229,14 @@ pub(crate) async fn finish(account: &Account, started: &Started) -> anyhow::Resu
 
 /// `; cause: …`, or nothing where no event tells.
 pub(crate) async fn cause(account: &Account, stack: &str) -> String {
+    let cause = root_cause_of(account, stack).await;
+    cause.map_or_else(String::new, |cause| format!("; cause: {cause}"))
+}
+
+/// The first failure of a stack's last change, where an event tells of one.
+pub(crate) async fn root_cause_of(account: &Account, stack: &str) -> Option<String> {
     let events = events::newest(account, stack).await.unwrap_or_default();
-    root_cause(&events).map_or_else(String::new, |cause| format!("; cause: {cause}"))
+    root_cause(&events)
 }
 
 /// CloudFormation's word for a stack's state.

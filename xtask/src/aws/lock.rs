@@ -7,6 +7,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    convert::Infallible,
     time::Duration,
 };
 
@@ -18,12 +19,13 @@ use super::{
     account::Account,
     errors::{code, explained},
     holder::LEASE,
-    state,
+    state, until,
 };
 use crate::{
     environments::Name,
     exit::{Exit, Failed},
     progress,
+    signals::Signals,
 };
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -116,7 +118,7 @@ impl<'a> Lock<'a> {
     }
 
     /// Gives signs of life for ever. Where that fails, the lock may be somebody else's.
-    pub(crate) async fn keep(&self) {
+    pub(crate) async fn keep(&self) -> Infallible {
         loop {
             sleep(HEARTBEAT).await;
             if self.is_lost.get() {
@@ -199,6 +201,34 @@ impl<'a> Lock<'a> {
         self.write(&holder).await?;
         Ok(())
     }
+}
+
+/// Runs `work` with the lock and gives it back, for verbs that are no deployment.
+///
+/// # Errors
+/// Those of `work`; [`Exit::Locked`] where somebody else has the lock; [`crate::signals::Interrupted`], and then CloudFormation
+/// goes on with what was begun.
+pub(crate) async fn during<T>(
+    account: &Account,
+    bucket: &str,
+    why: &str,
+    patience: Duration,
+    signals: &Signals,
+    work: impl AsyncFnOnce(&Lock<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let holder = Holder::new(&account.caller, why, None);
+    let lock = until(signals, Lock::take(account, bucket, holder, patience)).await?;
+    let ended = tokio::select! {
+        ended = until(signals, work(&lock)) => ended,
+        never = lock.keep() => match never {},
+    };
+    if let Err(error) = lock.release().await {
+        // What came of the work is more important.
+        progress::say(format_args!(
+            "            the lock ends with its lease: {error:#}"
+        ));
+    }
+    ended
 }
 
 /// Holds it for a person, until it is given back.

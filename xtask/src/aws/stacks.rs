@@ -31,6 +31,8 @@ pub(crate) struct Existing {
     pub(crate) status: String,
     /// Of its parameters, the names; a value may be hidden.
     pub(crate) parameters: BTreeMap<String, String>,
+    /// Whether CloudFormation refuses to delete it.
+    pub(crate) is_protected: bool,
 }
 
 /// The stack of this name, or nothing where there is none.
@@ -50,6 +52,7 @@ pub(crate) async fn describe(account: &Account, name: &str) -> anyhow::Result<Op
     };
     let stack = answer.stacks.unwrap_or_default().into_iter().next();
     Ok(stack.map(|stack| Existing {
+        is_protected: stack.enable_termination_protection == Some(true),
         status: stack
             .stack_status
             .map(|status| status.as_str().to_owned())

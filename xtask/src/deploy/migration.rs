@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Exit::MigrationFailed`] with the reason. The services were not touched then.
-pub(super) async fn run(session: &Session<'_>, release: &str) -> anyhow::Result<()> {
+pub(crate) async fn run(session: &Session<'_>, release: &str) -> anyhow::Result<()> {
     session.lock.is_held()?;
     let task = start(session, release).await?;
     session.enter(Stage::Migrating(task.clone()));

@@ -65,7 +65,7 @@ impl Place<'_> {
         };
         let ended = tokio::select! {
             ended = work(&session) => ended,
-            () = lock.keep() => Ok(()),
+            never = lock.keep() => match never {},
             signal = interruption::awaited(&session, self.signals) => {
                 Err(interruption::act(&session, self.signals, signal).await.into())
             }

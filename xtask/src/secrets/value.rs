@@ -1,16 +1,12 @@
 //! A value that nobody else may see.
 
-use std::{
-    io::{IsTerminal, Read},
-    sync::mpsc::{RecvTimeoutError, channel},
-    thread,
-    time::Duration,
-};
+use std::io::{IsTerminal, Read};
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::{
     exit::{Exit, Failed},
+    input,
     progress::say,
     signals::Signals,
 };
@@ -27,24 +23,13 @@ pub(super) fn read(key: &str, signals: &Signals) -> anyhow::Result<String> {
             "the value of {key}, which is not shown, and Enter:"
         ));
     }
-    let (sender, receiver) = channel();
-    // A read cannot be interrupted, so the thread is left to the end of the process.
-    thread::spawn(move || {
-        let mut text = String::new();
-        let read = if is_terminal {
-            std::io::stdin().read_line(&mut text)
+    let text = input::read(signals, move |text| {
+        if is_terminal {
+            std::io::stdin().read_line(text)
         } else {
-            std::io::stdin().read_to_string(&mut text)
-        };
-        sender.send(read.map(|_| text))
-    });
-    let text = loop {
-        match receiver.recv_timeout(Duration::from_millis(50)) {
-            Ok(text) => break text?,
-            Err(RecvTimeoutError::Timeout) => signals.wait(Duration::ZERO)?,
-            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("standard input cannot be read"),
+            std::io::stdin().read_to_string(text)
         }
-    };
+    })?;
     drop(hidden);
     let value = text.trim_end_matches(['\r', '\n']).to_owned();
     if value.is_empty() || value.contains('\n') {
