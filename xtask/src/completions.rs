@@ -1,6 +1,6 @@
 //! `cargo xtask completions`: what a shell needs to complete the verbs and their arguments.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Command;
 use clap_complete::Shell;
@@ -16,7 +16,9 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &Arguments, mut cli: Command) -> ExitCode {
-    clap_complete::generate(arguments.shell, &mut cli, "xtask", &mut std::io::stdout());
-    ExitCode::SUCCESS
+pub(crate) fn run(arguments: &Arguments, mut cli: Command) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut cli, "xtask", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
 }

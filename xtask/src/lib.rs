@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
         Verb::Chaos(arguments) => with_signals(|signals| chaos::run(&arguments, signals)),
         Verb::Bench(arguments) => with_signals(|signals| bench::run(&arguments, signals)),
         Verb::Image(arguments) => image::run(&arguments),
-        Verb::Completions(arguments) => Ok(completions::run(&arguments, Cli::command())),
+        Verb::Completions(arguments) => completions::run(&arguments, Cli::command()),
         Verb::Aws(verb) => with_signals(|signals| aws::run(&verb, signals)),
         Verb::Launch(arguments) => launch::become_command(&arguments),
     };

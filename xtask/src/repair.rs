@@ -1,6 +1,6 @@
 //! `cargo xtask repair`: what a stuck stack needs.
 
-use crate::aws::Access;
+use crate::{aws::Access, render::template::Stack};
 
 /// Tell what is wrong with a stuck stack, and do what is safe
 ///
@@ -24,8 +24,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     yes: bool,
 }
-
-use crate::render::template::Stack;
 
 fn stack(text: &str) -> Result<Stack, String> {
     const ALL: [Stack; 6] = [

@@ -3,7 +3,7 @@
 import json
 
 from ministack.services import secretsmanager
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import drift, provisioners
 
 from taskhub_emulator import stacks
 from taskhub_emulator.inside import client, only
@@ -23,6 +23,41 @@ def install():
 
     stacks.replace("AWS::SecretsManager::Secret", create, update, delete)
     provisioners._sm_secret_string = _text
+    read, properties = drift._DRIFT_READERS["AWS::SecretsManager::Secret"]
+    drift._DRIFT_READERS["AWS::SecretsManager::Secret"] = (_compared(read), properties)
+    secretsmanager._put_secret_value = _labelled(secretsmanager._put_secret_value)
+
+
+def _labelled(former):
+    """A version that becomes the current one takes its other labels with it."""
+
+    def put(data):
+        answer = former(data)
+        stages = data.get("VersionStages", [])
+        if "AWSCURRENT" in stages:
+            versions = secretsmanager._secrets[_by_id(data["SecretId"])]["Versions"].values()
+            for label in set(stages) - {"AWSCURRENT"}:
+                for version in versions:
+                    is_current = "AWSCURRENT" in version["Stages"]
+                    others = [stage for stage in version["Stages"] if stage != label]
+                    version["Stages"] = [*others, label] if is_current else others
+        return answer
+
+    return put
+
+
+def _compared(former):
+    """A secret that was deleted has no name any more."""
+
+    def read(arn, properties):
+        there = [secret["ARN"] for secret in secretsmanager._secrets.values()]
+        return former(_name(arn), properties) if arn in there else None
+
+    return read
+
+
+def _by_id(identifier):
+    return _name(identifier) if identifier.startswith("arn:") else identifier
 
 
 def _by_arn(made):

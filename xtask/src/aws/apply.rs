@@ -205,14 +205,17 @@ pub(crate) async fn finish(account: &Account, started: &Started) -> anyhow::Resu
         }
         if has_ended(&status) && status != "REVIEW_IN_PROGRESS" {
             let cause = cause(account, &started.stack).await;
-            let exit = match status.as_str() {
-                "ROLLBACK_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" => Exit::RolledBack,
-                _ => Exit::NeedsHuman,
+            let (exit, next) = match status.as_str() {
+                "ROLLBACK_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" => (Exit::RolledBack, ""),
+                _ => (
+                    Exit::NeedsHuman,
+                    ". `cargo xtask repair` shows what is safe to do, and does it",
+                ),
             };
             return Err(Failed::because(
                 exit,
                 format!(
-                    "{} is {status}, and the services were not touched{cause}",
+                    "{} is {status}, and the services were not touched{cause}{next}",
                     started.stack
                 ),
             ));

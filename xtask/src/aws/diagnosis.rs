@@ -25,6 +25,7 @@ pub(crate) enum Next {
     Look,
 }
 
+#[cfg(feature = "aws")]
 impl Next {
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -27,6 +27,7 @@ use crate::{
         tasks::{self, Lines},
         triage::has_ended,
     },
+    environments::Name,
     exit::{Exit, Failed},
     render::template::Stack,
 };
@@ -118,14 +119,17 @@ pub(crate) async fn watch(session: &Session<'_>, started: &Started) -> anyhow::R
         let status = apply::status(account, &started.stack).await?;
         if has_ended(&status) && status != "REVIEW_IN_PROGRESS" {
             let cause = apply::cause(account, &started.stack).await;
-            return verdict(&started.stack, &status, &cause);
+            let environment = account.environment().name;
+            return verdict(environment, &started.stack, &status, &cause);
         }
         if Instant::now() > deadline && is_late {
             return Err(Failed::because(
                 Exit::NeedsHuman,
                 format!(
-                    "{} is still {status}, though it was told to go back",
-                    started.stack
+                    "{} is still {status}, though it was told to go back. `cargo xtask repair --env {} --stack \
+                     service` tells what it needs once it rests",
+                    started.stack,
+                    account.environment().name
                 ),
             ));
         }
@@ -144,7 +148,7 @@ pub(crate) async fn watch(session: &Session<'_>, started: &Started) -> anyhow::R
 }
 
 /// What a state in which CloudFormation rests means.
-fn verdict(stack: &str, status: &str, cause: &str) -> anyhow::Result<End> {
+fn verdict(environment: Name, stack: &str, status: &str, cause: &str) -> anyhow::Result<End> {
     match status {
         "CREATE_COMPLETE" => Ok(End::Reached),
         _ if status.starts_with("UPDATE_COMPLETE") => Ok(End::Reached),
@@ -160,7 +164,10 @@ fn verdict(stack: &str, status: &str, cause: &str) -> anyhow::Result<End> {
         )),
         _ => Err(Failed::because(
             Exit::NeedsHuman,
-            format!("{stack} is {status}{cause}"),
+            format!(
+                "{stack} is {status}{cause}. `cargo xtask repair --env {environment} --stack service` shows what is \
+                 safe to do, and does it"
+            ),
         )),
     }
 }

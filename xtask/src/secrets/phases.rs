@@ -8,9 +8,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-/// On the version in which `JWT_SECRET_PREVIOUS` is the next key and not the former one.
-pub(super) const ANNOUNCED: &str = "taskhub-announced";
-
 const KEY: &str = "JWT_SECRET";
 const OTHER: &str = "JWT_SECRET_PREVIOUS";
 
@@ -51,6 +48,7 @@ impl Phase {
         }
     }
 
+    #[cfg(feature = "aws")]
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Steady => "one key",

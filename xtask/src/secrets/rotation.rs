@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::{
     Rotating,
-    phases::{ANNOUNCED, Lives, Phase},
+    phases::{Lives, Phase},
     stored,
 };
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
     progress::say,
     signals::Signals,
 };
+
+/// On the version in which `JWT_SECRET_PREVIOUS` is the next key and not the former one.
+const ANNOUNCED: &str = "taskhub-announced";
 
 /// The signing key, and PostgreSQL's password of the services, as long as the data stack makes them.
 const KEY_LENGTH: i64 = 64;
@@ -140,7 +143,10 @@ async fn key(account: &Account, lives: Lives) -> anyhow::Result<(Phase, Duration
     if !left.is_zero() {
         return Ok((phase, left));
     }
-    let fresh = stored::fresh(account, KEY_LENGTH).await?;
+    let fresh = match phase {
+        Phase::Steady => stored::fresh(account, KEY_LENGTH).await?,
+        Phase::Announced | Phase::Exchanged => String::new(),
+    };
     let next = phase.advance(&mut current.content, &fresh);
     let label = (next == Phase::Announced).then_some(ANNOUNCED);
     stored::put(account, &name, current.content, label).await?;

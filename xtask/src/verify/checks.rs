@@ -81,7 +81,9 @@ impl Standing {
     /// Whether what the stack makes can be expected.
     fn has(&self, stack: Stack) -> bool {
         self.stack(stack).is_some_and(|existing| {
-            existing.status.ends_with("_COMPLETE") && existing.status != "ROLLBACK_COMPLETE"
+            // Clearing up takes nothing away that is in use.
+            let status = existing.status.trim_end_matches("_CLEANUP_IN_PROGRESS");
+            status.ends_with("_COMPLETE") && status != "ROLLBACK_COMPLETE"
         })
     }
 }
@@ -152,11 +154,14 @@ fn stacks_stand(account: &Account, standing: &Standing, asked: &Asked) -> Vec<Ch
             None if *stack == Stack::Bootstrap => Some(format!(
                 "is not there: `cargo xtask bootstrap --env {environment}`"
             )),
-            None => Some(format!("is not there: `cargo xtask deploy --env {environment}`")),
+            None => Some(format!(
+                "is not there: `cargo xtask deploy --env {environment}`"
+            )),
             Some(_) if standing.has(*stack) => None,
             Some(existing) => Some(format!(
-                "is {}: look at its events, `aws cloudformation describe-stack-events --stack-name {name}`",
-                existing.status
+                "is {}: `cargo xtask repair --env {environment} --stack {}` tells what that means",
+                existing.status,
+                stack.as_str()
             )),
         };
         Check::of(format!("stack {name}"), wrong)

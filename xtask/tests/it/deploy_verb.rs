@@ -1,6 +1,7 @@
 //! `xtask deploy` and its companions on the emulator, with a script for what the emulator does not do by itself.
 
 mod between;
+mod states;
 pub(crate) mod world;
 
 use std::{process::Child, sync::atomic::Ordering};
@@ -11,6 +12,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 
+pub(crate) use self::states::REAL;
 use self::world::{SENTINEL, World};
 use crate::support::eventually;
 

@@ -11,6 +11,7 @@ mod lint_verb;
 mod page;
 mod rehearse_verb;
 mod render_verb;
+mod scenarios;
 mod stacks;
 mod support;
 mod test_verb;

@@ -17,7 +17,11 @@ pub(crate) struct Exchange {
     pub(crate) answer: String,
 }
 
+/// Changes what the emulator says.
 type Script = dyn Fn(&mut Exchange) + Send + Sync;
+
+/// Answers to an operation and its request instead of the emulator, which then does not hear of it.
+type Instead = dyn Fn(&str, &str) -> Option<(u16, String)> + Send + Sync;
 
 /// It listens until the test's process ends.
 pub(crate) struct Between {
@@ -35,23 +39,35 @@ struct Request {
 impl Between {
     pub(crate) fn start(
         emulator: String,
+        instead: impl Fn(&str, &str) -> Option<(u16, String)> + Send + Sync + 'static,
         script: impl Fn(&mut Exchange) + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let calls = Arc::new(Mutex::new(Vec::new()));
         let (log, script): (_, Arc<Script>) = (calls.clone(), Arc::new(script));
+        let instead: Arc<Instead> = Arc::new(instead);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (emulator, script, log) = (emulator.clone(), script.clone(), log.clone());
+                let instead = instead.clone();
                 // A client that goes away in the middle is none of the test's business.
-                thread::spawn(move || drop(serve(stream, &emulator, &*script, &log)));
+                thread::spawn(move || drop(serve(stream, &emulator, &*instead, &*script, &log)));
             }
         });
         Self {
             url: format!("http://{address}"),
             calls,
         }
+    }
+
+    /// How often something was asked for whose name begins like this.
+    pub(crate) fn count_like(&self, beginning: &str) -> usize {
+        let calls = self.calls.lock().expect("no panic");
+        calls
+            .iter()
+            .filter(|call| call.starts_with(beginning))
+            .count()
     }
 
     /// How often an operation was asked for.
@@ -64,12 +80,16 @@ impl Between {
 fn serve(
     stream: TcpStream,
     emulator: &str,
+    instead: &Instead,
     script: &Script,
     log: &Mutex<Vec<String>>,
 ) -> anyhow::Result<()> {
     let request = read(&stream)?;
     let operation = operation(&request);
     log.lock().expect("no panic").push(operation.clone());
+    if let Some((status, text)) = instead(&operation, &String::from_utf8_lossy(&request.body)) {
+        return write(stream, status, &[], text.as_bytes());
+    }
     let (status, headers, body) = forward(emulator, &request)?;
     let mut exchange = Exchange {
         operation,

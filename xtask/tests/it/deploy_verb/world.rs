@@ -2,7 +2,8 @@
 
 use std::{
     io::Write,
-    process::{Child, Command, Output, Stdio},
+    path::Path,
+    process::{Child, Output, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI32, Ordering},
@@ -11,8 +12,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::between::{Between, Exchange};
-use crate::{emulator::Emulator, support::XTASK};
+use super::{
+    between::{Between, Exchange},
+    states::States,
+};
+use crate::{
+    emulator::Emulator,
+    support::{XTASK, eventually},
+};
 
 /// A secret that no output may show.
 pub(crate) const SENTINEL: &str = "smtps://sentinel-user:sentinel-password@mail.example.com";
@@ -30,6 +37,23 @@ pub(crate) struct Script {
     pub(crate) is_denied: AtomicBool,
     /// The database is to be replaced.
     pub(crate) replaces_data: AtomicBool,
+    /// Stacks in states that the emulator does not reach.
+    pub(crate) states: States,
+    /// Alarms ring from the next change of the services on.
+    pub(crate) alarm_follows: AtomicBool,
+    rings: AtomicBool,
+    /// S3 refuses to note that a release is proven.
+    pub(crate) ledger_is_closed: AtomicBool,
+    /// CloudFormation does not say what a change set would change.
+    pub(crate) keeps_reckoning: AtomicBool,
+    /// Somebody else executes each change set first.
+    pub(crate) is_outrun: AtomicBool,
+    /// Both services have a deployment under way.
+    pub(crate) is_rolling: AtomicBool,
+    /// How a task of the API ends while the services go back.
+    pub(crate) end_of_task: Mutex<String>,
+    /// Every version of a secret is an hour old.
+    pub(crate) secrets_are_old: AtomicBool,
 }
 
 pub(crate) struct World {
@@ -50,17 +74,22 @@ impl World {
     pub(crate) fn over(emulator: Emulator, change: fn(&Script, &mut Exchange)) -> Self {
         emulator.add_zone("staging.tasks.example.com", "Z0EXAMPLESTAGING");
         let script = Arc::new(Script::default());
-        let scripted = script.clone();
-        let between = Between::start(emulator.variable("AWS_ENDPOINT_URL"), move |exchange| {
-            change(&scripted, exchange);
-        });
+        let (instead, scripted) = (script.clone(), script.clone());
+        let between = Between::start(
+            emulator.variable("AWS_ENDPOINT_URL"),
+            move |operation, request| answer(&instead, operation, request),
+            move |exchange| change(&scripted, exchange),
+        );
         let world = Self {
             emulator,
             between,
             script,
             said: Mutex::default(),
         };
-        assert_eq!(world.run("bootstrap --env staging").0, Some(0));
+        // The first run builds what all others start at once.
+        let bootstrap = world.shell(&format!("exec '{XTASK}' bootstrap --env staging"));
+        let (code, said) = world.ended(bootstrap);
+        assert_eq!(code, Some(0), "{said}");
         world
     }
 
@@ -93,15 +122,16 @@ impl World {
             .to_owned()
     }
 
-    /// `xtask` with these words, whose API is between too.
-    fn command(&self, words: &str) -> Command {
-        let mut command = self.emulator.shell(&format!("exec '{XTASK}' {words}"));
+    /// A script whose AWS is between.
+    pub(crate) fn shell(&self, script: &str) -> Child {
+        let mut command = self.emulator.shell(script);
         command
             .env("AWS_ENDPOINT_URL", &self.between.url)
+            .env_remove("CI")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command
+        command.spawn().expect("a shell")
     }
 
     /// The exit code and everything that was written.
@@ -110,7 +140,7 @@ impl World {
     }
 
     pub(crate) fn run_with(&self, words: &str, input: &str) -> (Option<i32>, String) {
-        let mut child = self.command(words).spawn().expect("a shell");
+        let mut child = self.start(words);
         let mut stdin = child.stdin.take().expect("a pipe");
         stdin.write_all(input.as_bytes()).expect("it reads");
         drop(stdin);
@@ -118,7 +148,13 @@ impl World {
     }
 
     pub(crate) fn start(&self, words: &str) -> Child {
-        self.command(words).spawn().expect("a shell")
+        let program = Path::new(XTASK).with_file_name("xtask-aws");
+        self.shell(&format!("exec '{}' {words}", program.display()))
+    }
+
+    /// Waits until an operation was asked for once more than before.
+    pub(crate) fn until_asked(&self, operation: &str, before: usize) {
+        eventually(operation, || self.between.count(operation) > before);
     }
 
     pub(crate) fn ended(&self, child: Child) -> (Option<i32>, String) {
@@ -170,11 +206,22 @@ impl World {
         image.rsplit('@').next().expect("a digest").to_owned()
     }
 
+    /// Alarms are quiet again.
+    pub(crate) fn nothing_rings(&self) {
+        self.script.alarm_follows.store(false, Ordering::SeqCst);
+        self.script.rings.store(false, Ordering::SeqCst);
+    }
+
     pub(crate) fn lock_is_free(&self) {
         assert_eq!(
             self.json("lock status --env staging")["holder"],
             Value::Null
         );
+    }
+
+    /// Whether any output has shown this.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.said.lock().expect("no panic").contains(text)
     }
 
     /// # Panics
@@ -186,6 +233,71 @@ impl World {
     }
 }
 
+/// What the emulator must not hear of.
+fn answer(script: &Script, operation: &str, request: &str) -> Option<(u16, String)> {
+    let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+    let of_services = request.contains("taskhub-staging-service");
+    match operation {
+        "DescribeChangeSet" if is(&script.keeps_reckoning) => {
+            eventually("it reckons no more", || !is(&script.keeps_reckoning));
+        }
+        "ExecuteChangeSet" if is(&script.is_outrun) => {
+            let why = "ChangeSet cannot be executed in its current execution status of OBSOLETE";
+            return Some(refusal("InvalidChangeSetStatus", why));
+        }
+        "ExecuteChangeSet" if of_services && is(&script.alarm_follows) => {
+            script.rings.store(true, Ordering::SeqCst);
+        }
+        "ListServiceDeployments" if is(&script.is_rolling) => {
+            let deployment =
+                "arn:aws:ecs:eu-central-1:000000000000:service-deployment/taskhub-staging/api/1";
+            let under_way = json!({"serviceDeployments": [{"serviceDeploymentArn": deployment}]});
+            return Some((200, under_way.to_string()));
+        }
+        "StopServiceDeployment" if is(&script.is_rolling) => return Some((200, "{}".to_owned())),
+        "ListTasks" | "DescribeTasks" => {
+            let reason = script.end_of_task.lock().expect("no panic").clone();
+            let goes_back = script.states.says("service", "UPDATE_ROLLBACK_IN_PROGRESS");
+            if !reason.is_empty() && goes_back && request.contains("STOPPED") {
+                return Some((200, json!({"taskArns": [ENDED]}).to_string()));
+            }
+            if request.contains(ENDED) {
+                return Some((200, ended_task(&reason)));
+            }
+        }
+        _ if is(&script.ledger_is_closed)
+            && operation.starts_with("PUT ")
+            && operation.contains("/release.json")
+            && request.contains("\"ok\"") =>
+        {
+            return Some((403, "<Error><Code>AccessDenied</Code></Error>".to_owned()));
+        }
+        _ => {}
+    }
+    script.states.answer(operation, request)
+}
+
+/// As CloudFormation words it.
+pub(crate) fn refusal(code: &str, message: &str) -> (u16, String) {
+    let text = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+    );
+    (400, text)
+}
+
+/// A task that has ended.
+const ENDED: &str = "arn:aws:ecs:eu-central-1:000000000000:task/taskhub-staging/0ddba11";
+
+fn ended_task(reason: &str) -> String {
+    let task = json!({
+        "taskArn": ENDED,
+        "lastStatus": "STOPPED",
+        "stoppedReason": reason,
+        "containers": [{"name": "api", "exitCode": 1}],
+    });
+    json!({"tasks": [task]}).to_string()
+}
+
 fn change(script: &Script, exchange: &mut Exchange) {
     let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
     match exchange.operation.as_str() {
@@ -195,6 +307,10 @@ fn change(script: &Script, exchange: &mut Exchange) {
             (exchange.status, exchange.answer) = (200, meta.to_string());
         }
         "DescribeTasks" => change_tasks(script, exchange),
+        "DescribeAlarms" if is(&script.rings) => {
+            exchange.answer = exchange.answer.replace("INSUFFICIENT_DATA", "ALARM");
+        }
+        "ListSecretVersionIds" if is(&script.secrets_are_old) => age(exchange),
         "DescribeTargetHealth" => exchange.answer = targets(),
         "DescribeServices" if is(&script.is_denied) => {
             exchange.status = 400;
@@ -211,8 +327,18 @@ fn change(script: &Script, exchange: &mut Exchange) {
         "DescribeChangeSet" if is(&script.replaces_data) && exchange.request.contains("-data") => {
             exchange.answer = replacement();
         }
+        "DescribeStacks" => script.states.change(exchange),
         _ => {}
     }
+}
+
+fn age(exchange: &mut Exchange) {
+    let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
+    for version in answer["Versions"].as_array_mut().expect("versions") {
+        let created = version["CreatedDate"].as_i64().expect("a time");
+        version["CreatedDate"] = json!(created - 3600);
+    }
+    exchange.answer = answer.to_string();
 }
 
 /// The emulator's tasks have neither addresses nor an end of their own choosing.

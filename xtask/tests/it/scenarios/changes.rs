@@ -1,0 +1,201 @@
+//! What can go wrong while the services change.
+
+use std::{process::Child, sync::atomic::Ordering};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+
+use crate::deploy_verb::{first_release, says, world::World};
+
+#[test]
+fn whatever_happens_to_a_release_the_truth_is_told() {
+    let world = World::new();
+    let (good, bad) = (world.image("good"), world.image("bad"));
+    first_release(&world, &good);
+
+    the_circuit_breaker_trips(&world, &good, &bad);
+    the_circuit_breaker_does_not_trip(&world, &good, &bad);
+    the_way_back_fails_too(&world, &bad);
+    an_alarm_rings_after_the_roll(&world, &good, &bad);
+    somebody_else_changes_the_stack(&world, &good, &bad);
+    each_phase_ends_at_a_signal(&world, &good, &bad);
+    the_ledger_cannot_be_written(&world, &bad);
+    world.nothing_secret_was_said();
+}
+
+fn outcome(world: &World) -> Value {
+    let releases = world.json("releases --env staging --limit 1");
+    releases["releases"][0]["outcome"].clone()
+}
+
+/// CloudFormation and ECS go back by themselves, and say why a task ended.
+fn the_circuit_breaker_trips(world: &World, good: &str, bad: &str) {
+    let states = &world.script.states;
+    let back = "UPDATE_ROLLBACK_IN_PROGRESS";
+    let way = [
+        "UPDATE_IN_PROGRESS",
+        "UPDATE_IN_PROGRESS",
+        back,
+        back,
+        "UPDATE_ROLLBACK_COMPLETE",
+    ];
+    states.after("ExecuteChangeSet", "service", &way);
+    states.fail("ApiService", "ECS Deployment Circuit Breaker was triggered");
+    let end = "CannotPullContainerError: manifest unknown";
+    end.clone_into(&mut world.script.end_of_task.lock().expect("no panic"));
+    let (code, said) = world.deploy(bad, "");
+    world.script.end_of_task.lock().expect("no panic").clear();
+    states.clear();
+    assert_eq!(code, Some(7), "{said}");
+    says(
+        &said,
+        "cause: ApiService (AWS::ECS::Service): ECS Deployment Circuit Breaker was triggered",
+    );
+    says(
+        &said,
+        "task 0ddba11 ended: CannotPullContainerError: manifest unknown",
+    );
+    says(&said, "the image is not in the registry");
+    says(&said, "the former release is proven to run");
+    assert_eq!(outcome(world), "rolled_back");
+    assert_eq!(world.image_of("api"), good);
+    world.lock_is_free();
+}
+
+/// Then it is told to, when the time is up.
+fn the_circuit_breaker_does_not_trip(world: &World, good: &str, bad: &str) {
+    let states = &world.script.states;
+    states.after("ExecuteChangeSet", "service", &["UPDATE_IN_PROGRESS"]);
+    let way = ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"];
+    states.after("CancelUpdateStack", "service", &way);
+    world.script.is_rolling.store(true, Ordering::SeqCst);
+    let stopped = world.between.count("StopServiceDeployment");
+    let (code, said) = world.deploy(bad, "--timeout 3");
+    world.script.is_rolling.store(false, Ordering::SeqCst);
+    states.clear();
+    assert_eq!(code, Some(7), "{said}");
+    says(&said, "the time is up: the services are told to go back");
+    assert_eq!(world.between.count("StopServiceDeployment"), stopped + 2);
+    assert_eq!(world.image_of("api"), good);
+    assert_eq!(outcome(world), "rolled_back");
+    world.lock_is_free();
+}
+
+fn the_way_back_fails_too(world: &World, bad: &str) {
+    let states = &world.script.states;
+    states.after("ExecuteChangeSet", "service", &["UPDATE_IN_PROGRESS"]);
+    let way = ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"];
+    states.after("CancelUpdateStack", "service", &way);
+    states.fail("WorkerService", "the role is gone");
+    let (code, said) = world.deploy(bad, "--timeout 3");
+    states.clear();
+    assert_eq!(code, Some(8), "{said}");
+    says(
+        &said,
+        "taskhub-staging-service is UPDATE_ROLLBACK_FAILED; cause: WorkerService",
+    );
+    says(&said, "cargo xtask repair --env staging");
+    assert_eq!(outcome(world), "failed");
+    world.lock_is_free();
+}
+
+fn an_alarm_rings_after_the_roll(world: &World, good: &str, bad: &str) {
+    world.script.alarm_follows.store(true, Ordering::SeqCst);
+    let (code, said) = world.deploy(bad, "");
+    world.nothing_rings();
+    assert_eq!(code, Some(7), "{said}");
+    says(&said, "rings");
+    says(&said, "the former release is proven to run");
+    assert_eq!(world.image_of("api"), good);
+    assert_eq!(outcome(world), "rolled_back");
+    world.lock_is_free();
+}
+
+fn somebody_else_changes_the_stack(world: &World, good: &str, bad: &str) {
+    world.script.is_outrun.store(true, Ordering::SeqCst);
+    let (code, said) = world.deploy(bad, "");
+    world.script.is_outrun.store(false, Ordering::SeqCst);
+    assert_eq!(code, Some(5), "{said}");
+    says(&said, "another one changes taskhub-staging-migrate");
+    assert_eq!(world.image_of("api"), good);
+    world.lock_is_free();
+}
+
+/// SIGTERM, as a pipeline that is cancelled sends it. `deploy_verb` has the roll.
+fn each_phase_ends_at_a_signal(world: &World, good: &str, bad: &str) {
+    world.script.keeps_reckoning.store(true, Ordering::SeqCst);
+    let one = under_way(world, bad, "DescribeChangeSet");
+    ends_at_a_signal(world, one, "nothing was changed");
+    world.script.keeps_reckoning.store(false, Ordering::SeqCst);
+    nothing_is_left_of_the_plan(world);
+
+    let states = &world.script.states;
+    states.after("ExecuteChangeSet", "migrate", &["UPDATE_IN_PROGRESS"]);
+    let one = under_way(world, bad, "ExecuteChangeSet");
+    world.until_asked("DescribeStacks", world.between.count("DescribeStacks"));
+    ends_at_a_signal(
+        world,
+        one,
+        "CloudFormation goes on with taskhub-staging-migrate",
+    );
+    states.clear();
+
+    world.script.migration.store(-1, Ordering::SeqCst);
+    let one = under_way(world, bad, "RunTask");
+    world.until_asked("DescribeTasks", world.between.count("DescribeTasks"));
+    ends_at_a_signal(
+        world,
+        one,
+        "the migration was stopped; the services were not touched",
+    );
+    world.script.migration.store(0, Ordering::SeqCst);
+    assert_eq!(world.image_of("api"), good);
+}
+
+/// A deployment that has just asked for this.
+fn under_way(world: &World, image: &str, operation: &str) -> Child {
+    let before = world.between.count(operation);
+    let one = world.start(&world.deployment(image, ""));
+    world.until_asked(operation, before);
+    one
+}
+
+fn ends_at_a_signal(world: &World, one: Child, expected: &str) {
+    let pid = Pid::from_raw(one.id().cast_signed());
+    kill(pid, Signal::SIGTERM).expect("it runs");
+    let (code, said) = world.ended(one);
+    assert_eq!(code, Some(143), "{said}");
+    says(&said, expected);
+    world.lock_is_free();
+}
+
+fn nothing_is_left_of_the_plan(world: &World) {
+    for stack in ["network", "data", "platform", "migrate", "service"] {
+        let name = format!("taskhub-staging-{stack}");
+        let list = ["cloudformation", "list-change-sets", "--stack-name", &name];
+        let left = world.emulator.aws(&list);
+        let left = left["Summaries"].as_array().cloned().unwrap_or_default();
+        let of_plans = |set: &&Value| {
+            let name = set["ChangeSetName"].as_str().unwrap_or_default();
+            name.starts_with("plan-")
+        };
+        assert_eq!(left.iter().filter(of_plans).count(), 0, "{left:?}");
+    }
+}
+
+/// What runs is proven, so it is no failure.
+fn the_ledger_cannot_be_written(world: &World, image: &str) {
+    world.script.ledger_is_closed.store(true, Ordering::SeqCst);
+    let (code, said) = world.deploy(image, "--json");
+    world.script.ledger_is_closed.store(false, Ordering::SeqCst);
+    assert_eq!(code, Some(0), "{said}");
+    says(&said, "the ledger does not have it");
+    let lines = said.lines().filter(|line| line.starts_with('{'));
+    let mut lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    assert!(lines.any(|line| line["kind"] == json!("warning")));
+    assert_eq!(world.image_of("api"), image);
+    world.lock_is_free();
+}
