@@ -9,7 +9,7 @@ use clap_complete::Shell;
 ///
 /// They are for a command called `xtask`; docs/development.md shows how `cargo xtask` gets them.
 ///
-/// Example: cargo xtask completions bash >> ~/.bash_completion
+/// Example: cargo xtask completions fish > ~/.config/fish/completions/xtask.fish
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {

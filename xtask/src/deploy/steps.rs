@@ -25,7 +25,7 @@ use crate::{
     exit::{Exit, Failed},
     plan,
     render::{self, template::Stack},
-    signals::Signals,
+    signals::{Interrupted, Signals},
     verify::{checks, resources},
 };
 
@@ -141,6 +141,12 @@ async fn checked(
     enter(Stage::Planning);
     let planned = log.step("plan", planned(place, digest)).await;
     enter(Stage::Before);
+    // The plan hears of it itself, for it has change sets to take away.
+    if let Err(error) = &planned
+        && error.is::<Interrupted>()
+    {
+        log.event("interrupted", None, "nothing was changed");
+    }
     planned?;
     let alarms_known = place.rolling.alarms_known;
     log.step("verify", verified(account, alarms_known)).await

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod containers;
+mod completions_verb;
 mod deploy_verb;
 mod emulator;
 mod image_verb;

@@ -39,9 +39,6 @@ pub(crate) struct Script {
     pub(crate) replaces_data: AtomicBool,
     /// Stacks in states that the emulator does not reach.
     pub(crate) states: States,
-    /// Alarms ring from the next change of the services on.
-    pub(crate) alarm_follows: AtomicBool,
-    rings: AtomicBool,
     /// S3 refuses to note that a release is proven.
     pub(crate) ledger_is_closed: AtomicBool,
     /// CloudFormation does not say what a change set would change.
@@ -206,12 +203,6 @@ impl World {
         image.rsplit('@').next().expect("a digest").to_owned()
     }
 
-    /// Alarms are quiet again.
-    pub(crate) fn nothing_rings(&self) {
-        self.script.alarm_follows.store(false, Ordering::SeqCst);
-        self.script.rings.store(false, Ordering::SeqCst);
-    }
-
     pub(crate) fn lock_is_free(&self) {
         assert_eq!(
             self.json("lock status --env staging")["holder"],
@@ -236,7 +227,6 @@ impl World {
 /// What the emulator must not hear of.
 fn answer(script: &Script, operation: &str, request: &str) -> Option<(u16, String)> {
     let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
-    let of_services = request.contains("taskhub-staging-service");
     match operation {
         "DescribeChangeSet" if is(&script.keeps_reckoning) => {
             eventually("it reckons no more", || !is(&script.keeps_reckoning));
@@ -244,9 +234,6 @@ fn answer(script: &Script, operation: &str, request: &str) -> Option<(u16, Strin
         "ExecuteChangeSet" if is(&script.is_outrun) => {
             let why = "ChangeSet cannot be executed in its current execution status of OBSOLETE";
             return Some(refusal("InvalidChangeSetStatus", why));
-        }
-        "ExecuteChangeSet" if of_services && is(&script.alarm_follows) => {
-            script.rings.store(true, Ordering::SeqCst);
         }
         "ListServiceDeployments" if is(&script.is_rolling) => {
             let deployment =
@@ -307,9 +294,6 @@ fn change(script: &Script, exchange: &mut Exchange) {
             (exchange.status, exchange.answer) = (200, meta.to_string());
         }
         "DescribeTasks" => change_tasks(script, exchange),
-        "DescribeAlarms" if is(&script.rings) => {
-            exchange.answer = exchange.answer.replace("INSUFFICIENT_DATA", "ALARM");
-        }
         "ListSecretVersionIds" if is(&script.secrets_are_old) => age(exchange),
         "DescribeTargetHealth" => exchange.answer = targets(),
         "DescribeServices" if is(&script.is_denied) => {

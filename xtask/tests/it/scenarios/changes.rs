@@ -103,11 +103,24 @@ fn the_way_back_fails_too(world: &World, bad: &str) {
 }
 
 fn an_alarm_rings_after_the_roll(world: &World, good: &str, bad: &str) {
-    world.script.alarm_follows.store(true, Ordering::SeqCst);
-    let (code, said) = world.deploy(bad, "");
-    world.nothing_rings();
+    bad.clone_into(&mut world.script.sick.lock().expect("no panic"));
+    let one = under_way(world, bad, "DescribeTargetHealth");
+    let set = |state: &str| {
+        let alarm = [
+            "--alarm-name",
+            "taskhub-staging-api-cpu",
+            "--state-reason",
+            "a test",
+        ];
+        let set = ["cloudwatch", "set-alarm-state", "--state-value", state];
+        world.emulator.aws(&[&set[..], &alarm].concat());
+    };
+    set("ALARM");
+    world.script.sick.lock().expect("no panic").clear();
+    let (code, said) = world.ended(one);
+    set("OK");
     assert_eq!(code, Some(7), "{said}");
-    says(&said, "rings");
+    says(&said, "alarm taskhub-staging-api-cpu rings");
     says(&said, "the former release is proven to run");
     assert_eq!(world.image_of("api"), good);
     assert_eq!(outcome(world), "rolled_back");

@@ -73,19 +73,24 @@ fn deploy(template: &mut Template, name: Name) {
     );
 }
 
-fn change_stacks(name: Name) -> [Value; 3] {
+fn change_stacks(name: Name) -> [Value; 4] {
     const CHANGE: &[&str] = &[
         "cloudformation:CancelUpdateStack",
         "cloudformation:ContinueUpdateRollback",
         "cloudformation:CreateChangeSet",
         "cloudformation:DeleteChangeSet",
         "cloudformation:ExecuteChangeSet",
+        "cloudformation:RollbackStack",
         "cloudformation:SetStackPolicy",
         "cloudformation:TagResource",
         "cloudformation:UpdateTerminationProtection",
     ];
+    // Whose first creation failed. Of the others, a person deletes what is left.
+    let deletable = ["migrate", "service"]
+        .map(|stack| arn("cloudformation", &format!("stack/taskhub-{name}-{stack}/*")));
     [
         allow(CHANGE, stacks(name)),
+        allow(&["cloudformation:DeleteStack"], deletable),
         pass_to_cloudformation(),
         // Every change of a stack is told to the operators.
         allow(&["sns:Publish"], reference("Topic")),
