@@ -33,6 +33,7 @@ mod process;
 mod progress;
 mod queries;
 mod rehearse;
+mod release;
 mod releases;
 mod render;
 mod repair;
@@ -85,6 +86,7 @@ enum Verb {
     Bench(bench::Arguments),
     Image(image::Arguments),
     Completions(completions::Arguments),
+    Release(release::Arguments),
     #[command(flatten)]
     Aws(aws::Verb),
     #[command(hide = true)]
@@ -108,6 +110,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(arguments) => with_signals(|signals| bench::run(&arguments, signals)),
         Verb::Image(arguments) => image::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments, Cli::command()),
+        Verb::Release(arguments) => with_signals(|signals| release::run(&arguments, signals)),
         Verb::Aws(verb) => with_signals(|signals| aws::run(&verb, signals)),
         Verb::Launch(arguments) => launch::become_command(&arguments),
     };

@@ -5,17 +5,17 @@ mod balancer;
 mod checks;
 mod deployment;
 mod faults;
-mod http;
+pub(crate) mod http;
 mod journal;
-mod load;
-mod ports;
-mod programs;
+pub(crate) mod load;
+pub(crate) mod ports;
+pub(crate) mod programs;
 mod rendered;
 mod servers;
 mod services;
 mod stage;
 mod tasks;
-mod users;
+pub(crate) mod users;
 mod verdict;
 
 use std::{

@@ -46,6 +46,8 @@ pub(crate) enum Tool {
     Checkov,
     /// Templates against our own policies and those of AWS Control Tower
     CfnGuard,
+    /// Migrations against what PostgreSQL locks and programs miss
+    Squawk,
     /// The AWS emulator and the AWS command line
     Emulator,
     /// What jobs are measured beside
@@ -53,10 +55,11 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::CfnLint,
         Self::Checkov,
         Self::CfnGuard,
+        Self::Squawk,
         Self::Emulator,
         Self::Celery,
     ];
@@ -66,6 +69,7 @@ impl Tool {
             Self::CfnLint => "cfn-lint",
             Self::Checkov => "checkov",
             Self::CfnGuard => "cfn-guard",
+            Self::Squawk => "squawk",
             Self::Emulator => "emulator",
             Self::Celery => "celery",
         }
@@ -76,6 +80,7 @@ impl Tool {
             Self::CfnLint => include_str!("../tools/cfn-lint.txt"),
             Self::Checkov => include_str!("../tools/checkov.txt"),
             Self::CfnGuard => include_str!("../tools/cfn-guard.txt"),
+            Self::Squawk => include_str!("../tools/squawk.txt"),
             Self::Emulator => include_str!("../emulator/requirements.txt"),
             Self::Celery => include_str!("../tools/celery.txt"),
         }
@@ -176,6 +181,15 @@ impl Installed {
         let mut command = launch::command(self.python(), Identity::Own, Signal::SIGTERM);
         command.arg(self.folder.join("bin").join(name));
         command
+    }
+
+    /// A program that is none of Python's, to be completed with arguments.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        launch::command(
+            self.folder.join("bin").join(name),
+            Identity::Own,
+            Signal::SIGTERM,
+        )
     }
 
     /// The program for this machine, of [`Tool::CfnGuard`].

@@ -15,44 +15,44 @@ const PATIENCE: Duration = Duration::from_secs(70);
 
 /// Whether a connection is used again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Reuse {
+pub(crate) enum Reuse {
     KeepAlive,
     Fresh,
 }
 
-pub(super) struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     reuse: Reuse,
     connection: Option<BufReader<TcpStream>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) method: &'static str,
-    pub(super) path: String,
-    pub(super) token: Option<String>,
-    pub(super) body: Option<Value>,
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) token: Option<String>,
+    pub(crate) body: Option<Value>,
     /// How long the body takes to be sent.
-    pub(super) trickle: Duration,
+    pub(crate) trickle: Duration,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// The task that gave it.
-    pub(super) target: String,
-    pub(super) body: Vec<u8>,
+    pub(crate) target: String,
+    pub(crate) body: Vec<u8>,
     closes: bool,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
 impl Client {
-    pub(super) fn new(address: SocketAddr, reuse: Reuse) -> Self {
+    pub(crate) fn new(address: SocketAddr, reuse: Reuse) -> Self {
         Self {
             address,
             reuse,
@@ -62,7 +62,7 @@ impl Client {
 
     /// # Errors
     /// Where the connection cannot be made or ends before the answer is complete.
-    pub(super) fn send(&mut self, request: &Request) -> io::Result<Answer> {
+    pub(crate) fn send(&mut self, request: &Request) -> io::Result<Answer> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => connect(self.address)?,

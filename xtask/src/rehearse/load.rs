@@ -30,7 +30,7 @@ const KEPT: usize = 1000;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Before,
     /// While tasks are replaced.
     During,
@@ -40,9 +40,9 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    pub(super) const ALL: [Self; 4] = [Self::Before, Self::During, Self::Bake, Self::After];
+    pub(crate) const ALL: [Self; 4] = [Self::Before, Self::During, Self::Bake, Self::After];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Before => "before",
             Self::During => "during",
@@ -54,31 +54,31 @@ impl Phase {
 
 /// A request that was not answered as it should have been.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     /// When it was sent and when it failed, in seconds since the rehearsal began.
-    pub(super) sent: f64,
-    pub(super) failed: f64,
-    pub(super) phase: Phase,
-    pub(super) request: String,
+    pub(crate) sent: f64,
+    pub(crate) failed: f64,
+    pub(crate) phase: Phase,
+    pub(crate) request: String,
     /// A status, or what became of the connection.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// The task that answered, if one did.
-    pub(super) target: String,
+    pub(crate) target: String,
 }
 
 /// What the load was like.
-pub(super) struct Plan {
-    pub(super) address: SocketAddr,
-    pub(super) users: Vec<User>,
+pub(crate) struct Plan {
+    pub(crate) address: SocketAddr,
+    pub(crate) users: Vec<User>,
     /// Requests per second.
-    pub(super) rate: u32,
+    pub(crate) rate: u32,
     /// How long slow requests take, where there are any.
-    pub(super) slow: Option<Duration>,
-    pub(super) begun: Instant,
+    pub(crate) slow: Option<Duration>,
+    pub(crate) begun: Instant,
 }
 
 /// The load, while it goes on.
-pub(super) struct Load {
+pub(crate) struct Load {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<Log>>,
 }
@@ -94,19 +94,19 @@ struct Shared {
 
 /// What one client saw.
 #[derive(Default)]
-pub(super) struct Log {
+pub(crate) struct Log {
     /// Microseconds from the time a request was due until it was answered, by phase.
-    pub(super) latencies: [Vec<u32>; 4],
-    pub(super) failed: [u64; 4],
-    pub(super) kept_alive: u64,
-    pub(super) fresh: u64,
-    pub(super) slow: u64,
+    pub(crate) latencies: [Vec<u32>; 4],
+    pub(crate) failed: [u64; 4],
+    pub(crate) kept_alive: u64,
+    pub(crate) fresh: u64,
+    pub(crate) slow: u64,
     /// Tasks of which the API said that they are there, with their users.
-    pub(super) created: Vec<(usize, String)>,
+    pub(crate) created: Vec<(usize, String)>,
 }
 
 impl Load {
-    pub(super) fn start(plan: Plan) -> Self {
+    pub(crate) fn start(plan: Plan) -> Self {
         let slow = plan.slow;
         let shared = Arc::new(Shared {
             plan,
@@ -130,20 +130,20 @@ impl Load {
         Self { shared, threads }
     }
 
-    pub(super) fn phase(&self, phase: Phase) {
+    pub(crate) fn phase(&self, phase: Phase) {
         self.shared.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    pub(super) fn answered(&self) -> u64 {
+    pub(crate) fn answered(&self) -> u64 {
         self.shared.answered.load(Ordering::Relaxed)
     }
 
-    pub(super) fn failed(&self) -> u64 {
+    pub(crate) fn failed(&self) -> u64 {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
     /// Waits for the answers of what is in flight.
-    pub(super) fn stop(self) -> (Vec<Log>, Vec<Failure>) {
+    pub(crate) fn stop(self) -> (Vec<Log>, Vec<Failure>) {
         self.shared.stop.store(true, Ordering::Relaxed);
         let logs = self.threads.into_iter().map(JoinHandle::join);
         let logs = logs.filter_map(Result::ok).collect();

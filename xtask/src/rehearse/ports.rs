@@ -9,14 +9,14 @@ const BLOCKS: u16 = 40;
 
 /// A block of ports that no other rehearsal uses: the first port of it is held as long as this lives. Without
 /// that, a task that never listens could be taken for another rehearsal's that does.
-pub(super) struct Ports {
+pub(crate) struct Ports {
     guard: TcpListener,
     first: u16,
     used: u16,
 }
 
 impl Ports {
-    pub(super) fn take() -> anyhow::Result<Self> {
+    pub(crate) fn take() -> anyhow::Result<Self> {
         let blocks = (0..BLOCKS).map(|block| FIRST + block * BLOCK);
         let free = blocks.into_iter().find_map(|first| {
             let guard = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).ok()?;
@@ -33,7 +33,7 @@ impl Ports {
     }
 
     /// One that is free now. Those that were used come again as late as possible.
-    pub(super) fn next(&mut self) -> anyhow::Result<u16> {
+    pub(crate) fn next(&mut self) -> anyhow::Result<u16> {
         for _ in 1..BLOCK {
             self.used = self.used % (BLOCK - 1) + 1;
             let port = self.first + self.used;

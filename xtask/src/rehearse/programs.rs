@@ -31,7 +31,7 @@ const SCALED: [&str; 4] = [
 
 /// What is only safe on a developer's machine: no TLS, a secret that everybody knows, people who are there at
 /// once, tokens that outlive a rehearsal, no limits for the load.
-const LOCAL: [(&str, &str); 9] = [
+pub(crate) const LOCAL: [(&str, &str); 9] = [
     ("APP_ENV", "development"),
     ("JWT_SECRET", "for-rehearsals-only-0123456789abcdef"),
     ("BCRYPT_COST", "4"),
@@ -165,7 +165,7 @@ impl Stage<'_> {
     }
 }
 
-pub(super) fn ending(status: ExitStatus) -> String {
+pub(crate) fn ending(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
@@ -175,7 +175,7 @@ pub(super) fn ending(status: ExitStatus) -> String {
 
 /// The end of a log, to follow what happened: `: a line; the next`. Empty where nothing was said that went
 /// wrong.
-pub(super) fn last_words(log: &Path) -> String {
+pub(crate) fn last_words(log: &Path) -> String {
     let words = tail(log);
     let lines: Vec<&str> = words
         .lines()

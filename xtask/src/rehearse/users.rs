@@ -11,12 +11,12 @@ const COUNT: u32 = 4;
 const PASSWORD: &str = "purple-kettle-on-tuesday";
 
 #[derive(Clone, Debug)]
-pub(super) struct User {
-    pub(super) token: String,
+pub(crate) struct User {
+    pub(crate) token: String,
 }
 
 impl User {
-    pub(super) fn get(&self, path: String) -> Request {
+    pub(crate) fn get(&self, path: String) -> Request {
         Request {
             method: "GET",
             path,
@@ -45,7 +45,7 @@ impl User {
 }
 
 /// Registers everybody through the load balancer and signs them in.
-pub(super) fn sign_in(address: SocketAddr) -> anyhow::Result<Vec<User>> {
+pub(crate) fn sign_in(address: SocketAddr) -> anyhow::Result<Vec<User>> {
     (0..COUNT)
         .map(|number| {
             let name = format!("load-{number}");
@@ -61,7 +61,7 @@ pub(super) fn sign_in(address: SocketAddr) -> anyhow::Result<Vec<User>> {
 }
 
 /// With an address, to which the worker then sends a welcome.
-pub(super) fn register(address: SocketAddr, name: &str, email: Option<&str>) -> anyhow::Result<()> {
+pub(crate) fn register(address: SocketAddr, name: &str, email: Option<&str>) -> anyhow::Result<()> {
     let mut person = json!({ "username": name, "password": PASSWORD });
     if let Some(email) = email {
         person["email"] = email.into();
@@ -70,7 +70,7 @@ pub(super) fn register(address: SocketAddr, name: &str, email: Option<&str>) -> 
 }
 
 /// How many tasks the API has acknowledged and does not list.
-pub(super) fn lost(
+pub(crate) fn lost(
     address: SocketAddr,
     users: &[User],
     created: &[(usize, String)],

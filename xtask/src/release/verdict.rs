@@ -1,0 +1,51 @@
+//! What a check came to: for whoever reads it, for a pipeline, and for the release that is deployed next.
+
+use std::{fs, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::checkout::Checkout;
+
+/// Below the target folder: what the last check said.
+const FILE: &str = "release-check.json";
+
+/// What is kept of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Verdict {
+    /// 40 hexadecimal digits.
+    pub(crate) commit: String,
+    /// The release that it was compared with, likewise; `None` where there was none.
+    pub(crate) against: Option<String>,
+    /// Whether the release may go out.
+    pub(crate) passed: bool,
+    /// Whether the programs of `against` were seen to work on this release's schema.
+    pub(crate) rollback_safe: bool,
+    pub(crate) why: String,
+}
+
+/// Where a check leaves what it found.
+pub(crate) fn file(checkout: &Checkout) -> PathBuf {
+    checkout.target.join(FILE)
+}
+
+/// Keeps it, with all that was seen.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub(super) fn keep(checkout: &Checkout, whole: &Value) -> anyhow::Result<()> {
+    fs::create_dir_all(&checkout.target)?;
+    // Whole or not at all, for a deployment may read it.
+    let draft = file(checkout).with_extension("draft");
+    fs::write(&draft, format!("{whole:#}\n"))?;
+    fs::rename(draft, file(checkout))?;
+    Ok(())
+}
+
+/// What a check said of this commit, if one was made and nothing was changed since.
+#[cfg(feature = "aws")]
+pub(crate) fn of(checkout: &Checkout, commit: &str) -> Option<Verdict> {
+    let text = fs::read_to_string(file(checkout)).ok()?;
+    let verdict: Verdict = serde_json::from_str(&text).ok()?;
+    (!commit.is_empty() && verdict.commit.starts_with(commit)).then_some(verdict)
+}
