@@ -7,12 +7,12 @@
 pub(crate) mod account;
 #[cfg(feature = "aws")]
 pub(crate) mod apply;
+#[cfg(feature = "aws")]
+pub(crate) mod audit;
 #[cfg(any(feature = "aws", test))]
 pub(crate) mod diagnosis;
 #[cfg(feature = "aws")]
 pub(crate) mod differences;
-#[cfg(feature = "aws")]
-pub(crate) mod audit;
 #[cfg(feature = "aws")]
 pub(crate) mod errors;
 #[cfg(feature = "aws")]

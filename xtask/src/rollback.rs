@@ -5,8 +5,8 @@ use crate::{aws::Access, deploy::Rolling};
 /// Go back to a release that ran well
 ///
 /// The services get the former image, template and settings; stacks below them and the database's schema stay as they
-/// are. Where the schema has changed since, an older program may not fit it, and that is refused. It is rolled and
-/// proven like every release.
+/// are. Where the schema has changed since, that is refused, unless `cargo xtask release check` has seen the older
+/// programs work on it. It is rolled and proven like every release.
 ///
 /// Example: cargo xtask rollback --env production
 #[derive(clap::Args)]
@@ -79,10 +79,10 @@ mod going_back {
             Ok((account, bucket, ledger))
         };
         let (account, bucket, ledger) = log.step("preflight", until(signals, preflight)).await?;
-        let (current, target) = choice::choose(&ledger, arguments.to.as_deref())
+        let target = choice::choose(&ledger, arguments.to.as_deref())
             .map_err(|why| Failed::because(Exit::Refused, why))?;
         if !arguments.i_know_schema
-            && let Some(why) = choice::unsafe_schema(current, target)
+            && let Some(why) = choice::unsafe_schema(&ledger, target)
         {
             return Err(Failed::because(Exit::Refused, why));
         }
@@ -90,7 +90,9 @@ mod going_back {
             id: format!("{}-{}", Utc::now().format("%Y%m%dT%H%M%SZ"), target.commit),
             who: account.caller.clone(),
             rollback_to: Some(target.id.clone()),
-            migrations: current.migrations.clone(),
+            migrations: choice::schema(&ledger).into_iter().collect(),
+            // Nobody has tried what would be gone back to from here.
+            verdict: None,
             former: None,
             started: Utc::now(),
             ended: None,

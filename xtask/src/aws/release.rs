@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::release::verdict::Verdict;
+
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
@@ -41,6 +43,8 @@ pub(crate) struct Release {
     pub(crate) rollback_to: Option<String>,
     /// The names of the migrations that the database has had.
     pub(crate) migrations: Vec<String>,
+    /// What `cargo xtask release check` said of it, if it was asked.
+    pub(crate) verdict: Option<Verdict>,
     /// What ran before: its release and its digest.
     pub(crate) former: Option<(String, String)>,
     pub(crate) started: DateTime<Utc>,
@@ -65,8 +69,12 @@ impl Release {
             .reason
             .as_ref()
             .map_or_else(String::new, |why| format!(": {why}"));
+        let safe = match &self.verdict {
+            Some(verdict) if verdict.rollback_safe => ", rollback safe",
+            Some(_) | None => "",
+        };
         format!(
-            "{}  {}{took}{back}  {}  {}{why}",
+            "{}  {}{took}{back}{safe}  {}  {}{why}",
             self.id,
             self.outcome.as_str(),
             self.digest.get(..19).unwrap_or(&self.digest),

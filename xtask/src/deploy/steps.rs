@@ -24,6 +24,7 @@ use crate::{
     environments::Name,
     exit::{Exit, Failed},
     plan,
+    release::verdict::{self, Verdict},
     render::{self, template::Stack},
     signals::{Interrupted, Signals},
     verify::{checks, resources},
@@ -65,6 +66,7 @@ pub(super) async fn deploy(
         who: account.caller.clone(),
         rollback_to: None,
         migrations: migration::names(&checkout.root)?,
+        verdict: verdict(&checkout, log)?,
         former: None,
         started: Utc::now(),
         ended: None,
@@ -89,6 +91,26 @@ pub(super) async fn deploy(
             everything(session, &place, &checkout, release).await
         })
         .await
+}
+
+/// What the migration gate said of this checkout. A release that it refused does not go out.
+fn verdict(checkout: &Checkout, log: &Log) -> anyhow::Result<Option<Verdict>> {
+    let verdict = verdict::of(checkout)?;
+    let text = match &verdict {
+        None => "`cargo xtask release check` was not asked about this commit: a rollback over new migrations \
+                 will be refused"
+            .to_owned(),
+        Some(verdict) if !verdict.passed => {
+            return Err(Failed::because(
+                Exit::Refused,
+                "`cargo xtask release check` refused this commit: see what it says",
+            ));
+        }
+        Some(verdict) if verdict.rollback_safe => format!("a rollback is safe: {}", verdict.why),
+        Some(verdict) => format!("a rollback is not safe: {}", verdict.why),
+    };
+    log.event("gate", None, &text);
+    Ok(verdict)
 }
 
 /// Step 3 to 12.

@@ -25,7 +25,7 @@ pub(crate) struct Verdict {
 }
 
 /// Where a check leaves what it found.
-pub(crate) fn file(checkout: &Checkout) -> PathBuf {
+fn file(checkout: &Checkout) -> PathBuf {
     checkout.target.join(FILE)
 }
 
@@ -42,10 +42,14 @@ pub(super) fn keep(checkout: &Checkout, whole: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a check said of this commit, if one was made and nothing was changed since.
+/// What a check said of this very checkout, if one was made and no file was changed since.
+///
+/// # Errors
+/// Where git does not tell what this checkout is.
 #[cfg(feature = "aws")]
-pub(crate) fn of(checkout: &Checkout, commit: &str) -> Option<Verdict> {
-    let text = fs::read_to_string(file(checkout)).ok()?;
-    let verdict: Verdict = serde_json::from_str(&text).ok()?;
-    (!commit.is_empty() && verdict.commit.starts_with(commit)).then_some(verdict)
+pub(crate) fn of(checkout: &Checkout) -> anyhow::Result<Option<Verdict>> {
+    let (head, is_clean) = super::git::head(&checkout.root)?;
+    let text = fs::read_to_string(file(checkout)).unwrap_or_default();
+    let verdict = serde_json::from_str(&text).ok();
+    Ok(verdict.filter(|verdict: &Verdict| is_clean && verdict.commit == head))
 }

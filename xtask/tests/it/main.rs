@@ -1,8 +1,8 @@
 //! The workspace's rules, and `xtask` as a process.
 
 mod chaos;
-mod containers;
 mod completions_verb;
+mod containers;
 mod deploy_verb;
 mod emulator;
 mod image_verb;
@@ -11,6 +11,7 @@ mod launcher;
 mod lint_verb;
 mod page;
 mod rehearse_verb;
+mod release_verb;
 mod render_verb;
 mod scenarios;
 mod stacks;
