@@ -19,9 +19,13 @@ pub(crate) mod roll;
 #[cfg(feature = "aws")]
 pub(crate) mod session;
 #[cfg(feature = "aws")]
+mod smoke;
+#[cfg(feature = "aws")]
 pub(crate) mod steps;
 #[cfg(any(feature = "aws", test))]
 pub(crate) mod stopped;
+#[cfg(feature = "aws")]
+mod task;
 
 use crate::{aws::Access, plan::digest};
 

@@ -9,6 +9,7 @@ use super::{
     proof,
     roll::{self, End, Source},
     session::{Session, Stage},
+    smoke,
 };
 use crate::{
     aws::{
@@ -161,6 +162,10 @@ async fn prove(session: &Session<'_>, source: &Source) -> anyhow::Result<()> {
         source.digest
     );
     session.log.event("proof", None, &text);
+    if let Err(why) = smoke::job(session, source).await? {
+        let why = format!("the release is not proven: no worker did a job: {why}");
+        return Err(Failed::because(Exit::RolledBack, why));
+    }
     bake(session).await
 }
 

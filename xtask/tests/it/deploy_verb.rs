@@ -105,6 +105,7 @@ fn each_failure_ends_with_its_own_exit_code() {
     nobody_may_deploy_what_does_not_exist(&world);
     a_migration_that_fails_leaves_the_services(&world, &good, &bad);
     a_release_that_is_never_healthy_is_taken_back(&world, &good, &bad);
+    a_release_that_does_no_job_is_taken_back(&world, &good, &bad);
     a_release_that_ecs_took_back_is_no_success(&world, &good, &bad);
     what_replaces_data_is_refused(&world, &bad);
     expired_credentials_are_told_as_such(&world, &bad);
@@ -140,6 +141,20 @@ fn a_release_that_is_never_healthy_is_taken_back(world: &World, good: &str, bad:
     assert_eq!(world.image_of("api"), good);
     let releases = world.json("releases --env staging --limit 1");
     assert_eq!(releases["releases"][0]["outcome"], "rolled_back");
+    world.lock_is_free();
+}
+
+fn a_release_that_does_no_job_is_taken_back(world: &World, good: &str, bad: &str) {
+    world.script.is_idle.store(true, Ordering::SeqCst);
+    let (code, said) = world.deploy(bad, "");
+    world.script.is_idle.store(false, Ordering::SeqCst);
+    assert_eq!(code, Some(7), "{said}");
+    says(
+        &said,
+        "no worker did a job: Essential container in task exited, exit code 1",
+    );
+    says(&said, "the former release is proven to run");
+    assert_eq!(world.image_of("api"), good);
     world.lock_is_free();
 }
 

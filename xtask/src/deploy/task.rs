@@ -1,0 +1,79 @@
+//! Tasks that a deployment runs once.
+
+use std::time::Duration;
+
+use aws_sdk_ecs::types::Task;
+use tokio::time::{Instant, sleep};
+
+use super::{session::Session, stopped};
+use crate::{
+    aws::{
+        apply::LOOK,
+        once,
+        tasks::{self, Lines},
+    },
+    contract,
+};
+
+/// Waits for the end of a task and tells what it writes. After `patience` it is stopped. Gives why it did not end
+/// well, if so.
+///
+/// # Errors
+/// Where AWS does not say.
+pub(super) async fn end(
+    session: &Session<'_>,
+    kind: contract::Task,
+    task: &str,
+    patience: Duration,
+) -> anyhow::Result<Result<(), String>> {
+    let account = session.account;
+    let deadline = Instant::now() + patience;
+    let mut lines = Lines::of(account, kind.name(), task);
+    let arns = [task.to_owned()];
+    loop {
+        let found = tasks::describe(account, &session.cluster(), &arns).await?;
+        tell(session, kind, &mut lines).await?;
+        if let Some(ended) = found
+            .iter()
+            .find(|task| task.last_status.as_deref() == Some("STOPPED"))
+        {
+            // What was written last arrives last.
+            sleep(LOOK).await;
+            tell(session, kind, &mut lines).await?;
+            return Ok(verdict(ended));
+        }
+        if Instant::now() > deadline {
+            once::stop(account, task, "the deadline has passed").await?;
+            return Ok(Err(format!(
+                "it was stopped after {} s",
+                patience.as_secs()
+            )));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn tell(
+    session: &Session<'_>,
+    kind: contract::Task,
+    lines: &mut Lines,
+) -> anyhow::Result<()> {
+    for line in lines.next(session.account).await? {
+        session.log.event("log", Some(kind.name()), line.trim_end());
+    }
+    Ok(())
+}
+
+fn verdict(task: &Task) -> Result<(), String> {
+    let containers = task.containers.as_deref().unwrap_or_default();
+    let code = containers.iter().find_map(|container| container.exit_code);
+    if code == Some(0) {
+        return Ok(());
+    }
+    let of_container = containers
+        .iter()
+        .find_map(|container| container.reason.as_deref());
+    let reason = of_container.or(task.stopped_reason.as_deref());
+    let reason = reason.unwrap_or("it ended without a reason");
+    Err(stopped::explained(reason, code))
+}
