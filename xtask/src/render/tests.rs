@@ -115,7 +115,7 @@ fn a_template_does_not_depend_on_the_order_in_which_it_was_made() {
     assert_eq!(template::text(&one), template::text(&other));
     assert_eq!(
         template::text(&one),
-        "{\n  \"a\": \"x\",\n  \"b\": [1, {\"c\": 2, \"d\": 1}]\n}\n"
+        "{\n \"a\": \"x\",\n \"b\": [1, {\"c\": 2, \"d\": 1}]\n}\n"
     );
 }
 

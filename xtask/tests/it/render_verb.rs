@@ -73,11 +73,11 @@ fn a_changed_file_is_shown_and_put_right() {
     assert_eq!(code(&check), Some(4));
     let told = told(&check);
     assert!(
-        told.contains("-          \"MinimumHealthyPercent\": 0"),
+        told.contains("-     \"MinimumHealthyPercent\": 0"),
         "{told}"
     );
     assert!(
-        told.contains("+          \"MinimumHealthyPercent\": 100"),
+        told.contains("+     \"MinimumHealthyPercent\": 100"),
         "{told}"
     );
     assert!(told.contains("old.json (committed)"), "{told}");

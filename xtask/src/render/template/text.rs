@@ -40,7 +40,8 @@ pub(crate) const LONGEST: usize = 51_200;
 /// What stands on one line where it fits.
 const WIDTH: usize = 110;
 
-/// JSON with sorted keys, whatever order the value has; what is short stays on one line.
+/// JSON with sorted keys, whatever order the value has; what is short stays on one line. One space for each depth,
+/// because the longest template has to fit.
 pub(crate) fn text(value: &Value) -> String {
     let mut text = String::new();
     write(&sorted(value), 0, 0, &mut text);
@@ -51,9 +52,9 @@ pub(crate) fn text(value: &Value) -> String {
 /// `used` columns of the line are taken already, by the key.
 fn write(value: &Value, depth: usize, used: usize, text: &mut String) {
     let line = one_line(value);
-    let indent = "  ".repeat(depth + 1);
-    let last = "  ".repeat(depth);
-    let fits = depth * 2 + used + line.len() <= WIDTH;
+    let indent = " ".repeat(depth + 1);
+    let last = " ".repeat(depth);
+    let fits = depth + used + line.len() <= WIDTH;
     match value {
         Value::Object(object) if !object.is_empty() && (!fits || depth < 2) => {
             for (index, (key, value)) in object.iter().enumerate() {
