@@ -5,7 +5,8 @@ use crate::aws::Access;
 /// Compare what stands in the account with the stacks' templates
 ///
 /// CloudFormation looks at each resource and tells every property that somebody has changed by hand. Types that it cannot
-/// compare are named. Nothing is changed: deploy again to bring back what the template says, or change the template.
+/// compare are named. Nothing is changed, and a deployment would not bring it back either: it compares templates. Change
+/// it back by hand, or the template to say the same.
 ///
 /// Example: cargo xtask drift --env production --detailed-exitcode
 #[derive(clap::Args)]

@@ -209,7 +209,7 @@ pub(crate) async fn finish(account: &Account, started: &Started) -> anyhow::Resu
                 "ROLLBACK_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" => (Exit::RolledBack, ""),
                 _ => (
                     Exit::NeedsHuman,
-                    ". `cargo xtask repair` shows what is safe to do, and does it",
+                    ": `cargo xtask repair` shows what is safe to do, and does it",
                 ),
             };
             return Err(Failed::because(

@@ -25,7 +25,7 @@ use crate::{
     environments::Name,
     exit::{Exit, Failed},
     progress,
-    signals::Signals,
+    signals::{Interrupted, Signals},
 };
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -206,7 +206,7 @@ impl<'a> Lock<'a> {
 /// Runs `work` with the lock and gives it back, for verbs that are no deployment.
 ///
 /// # Errors
-/// Those of `work`; [`Exit::Locked`] where somebody else has the lock; [`crate::signals::Interrupted`], and then CloudFormation
+/// Those of `work`; [`Exit::Locked`] where somebody else has the lock; [`Interrupted`], and then CloudFormation
 /// goes on with what was begun.
 pub(crate) async fn during<T>(
     account: &Account,
@@ -222,6 +222,13 @@ pub(crate) async fn during<T>(
         ended = until(signals, work(&lock)) => ended,
         never = lock.keep() => match never {},
     };
+    if let Err(error) = &ended
+        && error.is::<Interrupted>()
+    {
+        progress::say(
+            "            interrupted: what AWS has begun goes on; the same command goes on from there",
+        );
+    }
     if let Err(error) = lock.release().await {
         // What came of the work is more important.
         progress::say(format_args!(

@@ -6,7 +6,9 @@ use aws_sdk_ecs::Client;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    OnInterrupt, roll,
+    OnInterrupt,
+    log::Log,
+    roll,
     session::{Session, Stage},
 };
 use crate::{
@@ -70,6 +72,16 @@ pub(super) async fn act(
         }
     }
     signal
+}
+
+/// Says so where it was a signal that ended `done`, which changes nothing.
+pub(super) fn untouched<T>(log: &Log, done: anyhow::Result<T>) -> anyhow::Result<T> {
+    if let Err(error) = &done
+        && error.is::<Interrupted>()
+    {
+        log.event("interrupted", None, "nothing was changed");
+    }
+    done
 }
 
 /// Whether somebody asks once more.

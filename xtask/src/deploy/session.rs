@@ -53,7 +53,8 @@ impl Place<'_> {
         let patience = Duration::from_secs(self.rolling.lock_wait);
         let holder = Holder::new(&self.account.caller, why, Some(release));
         let taking = Lock::take(self.account, self.bucket, holder, patience);
-        let lock = self.log.step("lock", until(self.signals, taking)).await?;
+        let taken = self.log.step("lock", until(self.signals, taking)).await;
+        let lock = interruption::untouched(self.log, taken)?;
         let session = Session {
             account: self.account,
             bucket: self.bucket,

@@ -7,6 +7,7 @@ use chrono::Utc;
 
 use super::{
     Arguments, image,
+    interruption::untouched,
     log::Log,
     migration, outcome,
     roll::{self, Source},
@@ -26,7 +27,7 @@ use crate::{
     plan,
     release::verdict::{self, Verdict},
     render::{self, template::Stack},
-    signals::{Interrupted, Signals},
+    signals::Signals,
     verify::{checks, resources},
 };
 
@@ -57,8 +58,8 @@ pub(super) async fn deploy(
         let chosen = image::chosen(arguments, &account, &checkout.root, head).await?;
         Ok((account, chosen, bucket))
     };
-    let (account, (digest, commit), bucket) =
-        log.step("preflight", until(signals, preflight)).await?;
+    let begun = log.step("preflight", until(signals, preflight)).await;
+    let (account, (digest, commit), bucket) = untouched(log, begun)?;
     let release = Release {
         id: format!("{}-{commit}", Utc::now().format("%Y%m%dT%H%M%SZ")),
         commit,
@@ -163,13 +164,8 @@ async fn checked(
     enter(Stage::Planning);
     let planned = log.step("plan", planned(place, digest)).await;
     enter(Stage::Before);
-    // The plan hears of it itself, for it has change sets to take away.
-    if let Err(error) = &planned
-        && error.is::<Interrupted>()
-    {
-        log.event("interrupted", None, "nothing was changed");
-    }
-    planned?;
+    // The plan hears of a signal itself, for it has change sets to take away.
+    untouched(log, planned)?;
     let alarms_known = place.rolling.alarms_known;
     log.step("verify", verified(account, alarms_known)).await
 }

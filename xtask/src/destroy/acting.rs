@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
         confirmed(arguments, signals, name)?;
         aws::wait(delete(arguments, signals, &account, &going))?;
         say(format_args!(
-            "{name} is deleted, but for what is listed above as outliving it"
+            "done; what outlives {name} keeps its names: delete it, or import it, before {name} is made anew"
         ));
     }
     if arguments.access.json {
@@ -48,7 +48,9 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
 
 async fn look(arguments: &Arguments) -> anyhow::Result<(Account, Vec<Listed>)> {
     let account = Account::open(&arguments.access).await?;
-    if account.environment().name == Name::Production && variable("CI").is_some() {
+    if account.environment().name == Name::Production
+        && variable("CI").is_some_and(|ci| ci != "false")
+    {
         return Err(refused("a pipeline does not delete production"));
     }
     let listed = listing::list(&account, arguments.include_data).await?;

@@ -1,6 +1,7 @@
 //! An account on the emulator whose tasks have addresses, whose load balancer looks at them, and whose API answers.
 
 use std::{
+    fs::File,
     io::Write,
     path::Path,
     process::{Child, Output, Stdio},
@@ -10,6 +11,7 @@ use std::{
     },
 };
 
+use nix::pty::{OpenptyResult, openpty};
 use serde_json::{Value, json};
 
 use super::{
@@ -49,8 +51,12 @@ pub(crate) struct Script {
     pub(crate) is_outrun: AtomicBool,
     /// Both services have a deployment under way.
     pub(crate) is_rolling: AtomicBool,
-    /// How a task of the API ends while the services go back.
-    pub(crate) end_of_task: Mutex<String>,
+    /// How tasks end while the services go back: what ECS says, and the exit code.
+    pub(crate) ends: Mutex<Vec<(&'static str, i32)>>,
+    /// The data stack's template protects the database against deletion.
+    pub(crate) protects_database: AtomicBool,
+    /// Somebody took that off by hand.
+    pub(crate) is_unprotected: AtomicBool,
     /// Every version of a secret is an hour old.
     pub(crate) secrets_are_old: AtomicBool,
 }
@@ -123,11 +129,15 @@ impl World {
 
     /// A script whose AWS is between.
     pub(crate) fn shell(&self, script: &str) -> Child {
+        self.begin(script, Stdio::piped())
+    }
+
+    fn begin(&self, script: &str, stdin: Stdio) -> Child {
         let mut command = self.emulator.shell(script);
         command
             .env("AWS_ENDPOINT_URL", &self.between.url)
             .env_remove("CI")
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command.spawn().expect("a shell")
@@ -146,9 +156,17 @@ impl World {
         self.ended(child)
     }
 
+    /// As somebody types it at a terminal.
+    pub(crate) fn run_typing(&self, words: &str, typed: &str) -> (Option<i32>, String) {
+        let OpenptyResult { master, slave } = openpty(None, None).expect("a terminal");
+        let child = self.begin(&program(words), slave.into());
+        let mut keyboard = File::from(master);
+        writeln!(keyboard, "{typed}").expect("a terminal");
+        self.ended(child)
+    }
+
     pub(crate) fn start(&self, words: &str) -> Child {
-        let program = Path::new(XTASK).with_file_name("xtask-aws");
-        self.shell(&format!("exec '{}' {words}", program.display()))
+        self.shell(&program(words))
     }
 
     /// Waits until an operation was asked for once more than before.
@@ -226,6 +244,12 @@ impl World {
     }
 }
 
+/// A line that becomes `xtask` with these words; the first run has built it.
+fn program(words: &str) -> String {
+    let program = Path::new(XTASK).with_file_name("xtask-aws");
+    format!("exec '{}' {words}", program.display())
+}
+
 /// What the emulator must not hear of.
 fn answer(script: &Script, operation: &str, request: &str) -> Option<(u16, String)> {
     let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
@@ -237,6 +261,7 @@ fn answer(script: &Script, operation: &str, request: &str) -> Option<(u16, Strin
             let why = "ChangeSet cannot be executed in its current execution status of OBSOLETE";
             return Some(refusal("InvalidChangeSetStatus", why));
         }
+        "DetectStackResourceDrift" => return Some((200, protection(is(&script.is_unprotected)))),
         "ListServiceDeployments" if is(&script.is_rolling) => {
             let deployment =
                 "arn:aws:ecs:eu-central-1:000000000000:service-deployment/taskhub-staging/api/1";
@@ -245,13 +270,14 @@ fn answer(script: &Script, operation: &str, request: &str) -> Option<(u16, Strin
         }
         "StopServiceDeployment" if is(&script.is_rolling) => return Some((200, "{}".to_owned())),
         "ListTasks" | "DescribeTasks" => {
-            let reason = script.end_of_task.lock().expect("no panic").clone();
+            let ends = script.ends.lock().expect("no panic").clone();
             let goes_back = script.states.says("service", "UPDATE_ROLLBACK_IN_PROGRESS");
-            if !reason.is_empty() && goes_back && request.contains("STOPPED") {
-                return Some((200, json!({"taskArns": [ENDED]}).to_string()));
+            if !ends.is_empty() && goes_back && request.contains("STOPPED") {
+                let arns: Vec<String> = (0..ends.len()).map(ended).collect();
+                return Some((200, json!({"taskArns": arns}).to_string()));
             }
             if request.contains(ENDED) {
-                return Some((200, ended_task(&reason)));
+                return Some((200, ended_tasks(&ends)));
             }
         }
         _ if is(&script.ledger_is_closed)
@@ -274,17 +300,36 @@ pub(crate) fn refusal(code: &str, message: &str) -> (u16, String) {
     (400, text)
 }
 
-/// A task that has ended.
-const ENDED: &str = "arn:aws:ecs:eu-central-1:000000000000:task/taskhub-staging/0ddba11";
+/// How the database differs from its template.
+fn protection(is_off: bool) -> String {
+    let difference = "<PropertyDifferences><member><PropertyPath>/DeletionProtection</PropertyPath>\
+                      <ExpectedValue>true</ExpectedValue><ActualValue>false</ActualValue>\
+                      <DifferenceType>NOT_EQUAL</DifferenceType></member></PropertyDifferences>";
+    let difference = if is_off { difference } else { "" };
+    format!(
+        "<DetectStackResourceDriftResponse><DetectStackResourceDriftResult><StackResourceDrift>\
+         <LogicalResourceId>Database</LogicalResourceId>{difference}</StackResourceDrift>\
+         </DetectStackResourceDriftResult></DetectStackResourceDriftResponse>"
+    )
+}
 
-fn ended_task(reason: &str) -> String {
-    let task = json!({
-        "taskArn": ENDED,
-        "lastStatus": "STOPPED",
-        "stoppedReason": reason,
-        "containers": [{"name": "api", "exitCode": 1}],
+/// Begins the names of tasks that have ended.
+const ENDED: &str = "arn:aws:ecs:eu-central-1:000000000000:task/taskhub-staging/0ddba11-";
+
+fn ended(number: usize) -> String {
+    format!("{ENDED}{number}")
+}
+
+fn ended_tasks(ends: &[(&str, i32)]) -> String {
+    let tasks = ends.iter().enumerate().map(|(number, (reason, code))| {
+        json!({
+            "taskArn": ended(number),
+            "lastStatus": "STOPPED",
+            "stoppedReason": reason,
+            "containers": [{"name": "api", "exitCode": code}],
+        })
     });
-    json!({"tasks": [task]}).to_string()
+    json!({"tasks": tasks.collect::<Vec<Value>>()}).to_string()
 }
 
 fn change(script: &Script, exchange: &mut Exchange) {
@@ -296,6 +341,12 @@ fn change(script: &Script, exchange: &mut Exchange) {
             (exchange.status, exchange.answer) = (200, meta.to_string());
         }
         "DescribeTasks" => change_tasks(script, exchange),
+        "GetTemplate" if is(&script.protects_database) => {
+            for quote in ["\"", "&quot;"] {
+                let of = |value: bool| format!("DeletionProtection{quote}: {value}");
+                exchange.answer = exchange.answer.replace(&of(false), &of(true));
+            }
+        }
         "ListSecretVersionIds" if is(&script.secrets_are_old) => age(exchange),
         "DescribeTargetHealth" => exchange.answer = targets(),
         "DescribeServices" if is(&script.is_denied) => {

@@ -8,7 +8,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::deploy_verb::{first_release, says, world::World};
+use crate::deploy_verb::{REAL, first_release, says, world::World};
 
 #[test]
 fn whatever_happens_to_a_release_the_truth_is_told() {
@@ -22,7 +22,8 @@ fn whatever_happens_to_a_release_the_truth_is_told() {
     an_alarm_rings_after_the_roll(&world, &good, &bad);
     somebody_else_changes_the_stack(&world, &good, &bad);
     each_phase_ends_at_a_signal(&world, &good, &bad);
-    the_ledger_cannot_be_written(&world, &bad);
+    what_is_ours_is_watched_to_its_end(&world, &bad);
+    the_ledger_cannot_be_written(&world, &good);
     world.nothing_secret_was_said();
 }
 
@@ -31,7 +32,36 @@ fn outcome(world: &World) -> Value {
     releases["releases"][0]["outcome"].clone()
 }
 
-/// CloudFormation and ECS go back by themselves, and say why a task ended.
+/// How tasks end, and what is told beside it.
+const ENDS: [(&str, i32, &str); 5] = [
+    (
+        "CannotPullContainerError: manifest unknown",
+        1,
+        "the image is not in the registry",
+    ),
+    (
+        "ResourceInitializationError: no log group",
+        1,
+        "the log group is not there",
+    ),
+    (
+        "OutOfMemoryError: container killed",
+        137,
+        "it was killed: give it more memory",
+    ),
+    (
+        "Task failed ELB health checks",
+        143,
+        "it did not answer GET /health in time",
+    ),
+    (
+        "Essential container in task exited",
+        3,
+        "secrets could not be read",
+    ),
+];
+
+/// CloudFormation and ECS go back by themselves, and say why tasks ended.
 fn the_circuit_breaker_trips(world: &World, good: &str, bad: &str) {
     let states = &world.script.states;
     let back = "UPDATE_ROLLBACK_IN_PROGRESS";
@@ -44,21 +74,20 @@ fn the_circuit_breaker_trips(world: &World, good: &str, bad: &str) {
     ];
     states.after("ExecuteChangeSet", "service", &way);
     states.fail("ApiService", "ECS Deployment Circuit Breaker was triggered");
-    let end = "CannotPullContainerError: manifest unknown";
-    end.clone_into(&mut world.script.end_of_task.lock().expect("no panic"));
+    let ends = ENDS.map(|(reason, code, _)| (reason, code));
+    *world.script.ends.lock().expect("no panic") = ends.to_vec();
     let (code, said) = world.deploy(bad, "");
-    world.script.end_of_task.lock().expect("no panic").clear();
+    world.script.ends.lock().expect("no panic").clear();
     states.clear();
     assert_eq!(code, Some(7), "{said}");
     says(
         &said,
         "cause: ApiService (AWS::ECS::Service): ECS Deployment Circuit Breaker was triggered",
     );
-    says(
-        &said,
-        "task 0ddba11 ended: CannotPullContainerError: manifest unknown",
-    );
-    says(&said, "the image is not in the registry");
+    for (number, (reason, code, hint)) in ENDS.into_iter().enumerate() {
+        let line = format!("task 0ddba11-{number} ended: {reason}, exit code {code}: {hint}");
+        says(&said, &line);
+    }
     says(&said, "the former release is proven to run");
     assert_eq!(outcome(world), "rolled_back");
     assert_eq!(world.image_of("api"), good);
@@ -182,6 +211,31 @@ fn ends_at_a_signal(world: &World, one: Child, expected: &str) {
     let (code, said) = world.ended(one);
     assert_eq!(code, Some(143), "{said}");
     says(&said, expected);
+    world.lock_is_free();
+}
+
+/// CloudFormation is still at work when another one takes the watch over.
+fn what_is_ours_is_watched_to_its_end(world: &World, image: &str) {
+    image.clone_into(&mut world.script.sick.lock().expect("no panic"));
+    let one = under_way(world, image, "DescribeTargetHealth");
+    kill(Pid::from_raw(one.id().cast_signed()), Signal::SIGTERM).expect("it runs");
+    assert_eq!(world.ended(one).0, Some(143));
+    world.script.sick.lock().expect("no panic").clear();
+    let working = "UPDATE_IN_PROGRESS";
+    world
+        .script
+        .states
+        .set("service", &[working, working, working, REAL]);
+    let (code, said) = world.deploy(image, "");
+    assert_eq!(code, Some(5), "{said}");
+    let attach = format!(
+        "deploy --env staging --attach --lock-wait 0 --url {}",
+        world.between.url
+    );
+    let (code, said) = world.run(&attach);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(world.image_of("api"), image);
+    assert_eq!(outcome(world), "ok");
     world.lock_is_free();
 }
 

@@ -173,7 +173,9 @@ fn stacks(world: &World) -> Vec<String> {
 }
 
 fn what_is_no_data_goes_and_data_stays(world: &World) {
-    let (code, said) = world.run("destroy --env staging --confirm staging");
+    let (code, said) = world.run_typing("destroy --env staging", "production");
+    assert_eq!(code, Some(3), "{said}");
+    let (code, said) = world.run_typing("destroy --env staging", "staging");
     assert_eq!(code, Some(0), "{said}");
     says(&said, "taskhub-staging-data stays");
     says(&said, "taskhub-staging-network stays");
@@ -199,6 +201,14 @@ fn data_goes_only_unprotected(world: &World) {
     ];
     world.emulator.aws(&off);
     let destroy = "destroy --env staging --confirm staging --include-data";
+    world.script.protects_database.store(true, Ordering::SeqCst);
+    let (code, said) = world.run(destroy);
+    assert_eq!(code, Some(3), "{said}");
+    says(
+        &said,
+        "--db-instance-identifier taskhub-staging --no-deletion-protection",
+    );
+    world.script.is_unprotected.store(true, Ordering::SeqCst);
     let (code, said) = world.run(destroy);
     assert_eq!(code, Some(0), "{said}");
     says(&said, "leave a snapshot: ");

@@ -2,6 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::json;
 
 use crate::{
@@ -20,6 +24,8 @@ fn a_dead_holder_is_followed_and_a_lost_lock_begins_nothing_new() {
     let before = world.between.count("RunTask");
     let one = world.start(&world.deployment(&second, ""));
     world.until_asked("RunTask", before);
+
+    whoever_waits_may_give_up(&world, &second);
 
     // A person takes it away, and holds it.
     let (code, said) = world.run("lock release --env staging");
@@ -48,6 +54,21 @@ fn a_dead_holder_is_followed_and_a_lost_lock_begins_nothing_new() {
     );
     assert_eq!(world.run("lock release --env staging").0, Some(0));
     world.nothing_secret_was_said();
+}
+
+fn whoever_waits_may_give_up(world: &World, image: &str) {
+    let reads = world.between.count_like("GET /");
+    let deployment = world
+        .deployment(image, "")
+        .replace("--lock-wait 0", "--lock-wait 60");
+    let waiting = world.start(&deployment);
+    eventually("it looks at the lock", || {
+        world.between.count_like("GET /") > reads
+    });
+    kill(Pid::from_raw(waiting.id().cast_signed()), Signal::SIGTERM).expect("it runs");
+    let (code, said) = world.ended(waiting);
+    assert_eq!(code, Some(143), "{said}");
+    says(&said, "nothing was changed");
 }
 
 /// So long ago that no clock can be that wrong.
