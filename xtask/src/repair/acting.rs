@@ -229,7 +229,7 @@ async fn delete_again(
         }
     }
     let then = apply::delete(account, &finding.stack, kept).await?;
-    if !kept.is_empty() {
+    if !kept.is_empty() && then == "DELETE_COMPLETE" {
         say(format_args!(
             "{} are left, and no stack knows of them any more: delete them by hand",
             kept.join(", ")

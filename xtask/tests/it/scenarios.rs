@@ -5,4 +5,5 @@ mod changes;
 mod checkouts;
 mod keeping;
 mod locks;
+mod signals;
 mod stuck;

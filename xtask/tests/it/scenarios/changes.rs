@@ -2,13 +2,9 @@
 
 use std::{process::Child, sync::atomic::Ordering};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use serde_json::{Value, json};
 
-use crate::deploy_verb::{REAL, first_release, says, world::World};
+use crate::deploy_verb::{first_release, says, world::World};
 
 #[test]
 fn whatever_happens_to_a_release_the_truth_is_told() {
@@ -21,15 +17,21 @@ fn whatever_happens_to_a_release_the_truth_is_told() {
     the_way_back_fails_too(&world, &bad);
     an_alarm_rings_after_the_roll(&world, &good, &bad);
     somebody_else_changes_the_stack(&world, &good, &bad);
-    each_phase_ends_at_a_signal(&world, &good, &bad);
-    what_is_ours_is_watched_to_its_end(&world, &bad);
-    the_ledger_cannot_be_written(&world, &good);
+    the_ledger_cannot_be_written(&world, &bad);
     world.nothing_secret_was_said();
 }
 
-fn outcome(world: &World) -> Value {
+pub(super) fn outcome(world: &World) -> Value {
     let releases = world.json("releases --env staging --limit 1");
     releases["releases"][0]["outcome"].clone()
+}
+
+/// A deployment that has just asked for this.
+pub(super) fn under_way(world: &World, image: &str, operation: &str) -> Child {
+    let before = world.between.count(operation);
+    let one = world.start(&world.deployment(image, ""));
+    world.until_asked(operation, before);
+    one
 }
 
 /// How tasks end, and what is told beside it.
@@ -164,93 +166,6 @@ fn somebody_else_changes_the_stack(world: &World, good: &str, bad: &str) {
     says(&said, "another one changes taskhub-staging-migrate");
     assert_eq!(world.image_of("api"), good);
     world.lock_is_free();
-}
-
-/// SIGTERM, as a pipeline that is cancelled sends it. `deploy_verb` has the roll.
-fn each_phase_ends_at_a_signal(world: &World, good: &str, bad: &str) {
-    world.script.keeps_reckoning.store(true, Ordering::SeqCst);
-    let one = under_way(world, bad, "DescribeChangeSet");
-    ends_at_a_signal(world, one, "nothing was changed");
-    world.script.keeps_reckoning.store(false, Ordering::SeqCst);
-    nothing_is_left_of_the_plan(world);
-
-    let states = &world.script.states;
-    states.after("ExecuteChangeSet", "migrate", &["UPDATE_IN_PROGRESS"]);
-    let one = under_way(world, bad, "ExecuteChangeSet");
-    world.until_asked("DescribeStacks", world.between.count("DescribeStacks"));
-    ends_at_a_signal(
-        world,
-        one,
-        "CloudFormation goes on with taskhub-staging-migrate",
-    );
-    states.clear();
-
-    world.script.migration.store(-1, Ordering::SeqCst);
-    let one = under_way(world, bad, "RunTask");
-    world.until_asked("DescribeTasks", world.between.count("DescribeTasks"));
-    ends_at_a_signal(
-        world,
-        one,
-        "the migration was stopped; the services were not touched",
-    );
-    world.script.migration.store(0, Ordering::SeqCst);
-    assert_eq!(world.image_of("api"), good);
-}
-
-/// A deployment that has just asked for this.
-fn under_way(world: &World, image: &str, operation: &str) -> Child {
-    let before = world.between.count(operation);
-    let one = world.start(&world.deployment(image, ""));
-    world.until_asked(operation, before);
-    one
-}
-
-fn ends_at_a_signal(world: &World, one: Child, expected: &str) {
-    let pid = Pid::from_raw(one.id().cast_signed());
-    kill(pid, Signal::SIGTERM).expect("it runs");
-    let (code, said) = world.ended(one);
-    assert_eq!(code, Some(143), "{said}");
-    says(&said, expected);
-    world.lock_is_free();
-}
-
-/// CloudFormation is still at work when another one takes the watch over.
-fn what_is_ours_is_watched_to_its_end(world: &World, image: &str) {
-    image.clone_into(&mut world.script.sick.lock().expect("no panic"));
-    let one = under_way(world, image, "DescribeTargetHealth");
-    kill(Pid::from_raw(one.id().cast_signed()), Signal::SIGTERM).expect("it runs");
-    assert_eq!(world.ended(one).0, Some(143));
-    world.script.sick.lock().expect("no panic").clear();
-    let working = "UPDATE_IN_PROGRESS";
-    world
-        .script
-        .states
-        .set("service", &[working, working, working, REAL]);
-    let (code, said) = world.deploy(image, "");
-    assert_eq!(code, Some(5), "{said}");
-    let attach = format!(
-        "deploy --env staging --attach --lock-wait 0 --url {}",
-        world.between.url
-    );
-    let (code, said) = world.run(&attach);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(world.image_of("api"), image);
-    assert_eq!(outcome(world), "ok");
-    world.lock_is_free();
-}
-
-fn nothing_is_left_of_the_plan(world: &World) {
-    for stack in ["network", "data", "platform", "migrate", "service"] {
-        let name = format!("taskhub-staging-{stack}");
-        let list = ["cloudformation", "list-change-sets", "--stack-name", &name];
-        let left = world.emulator.aws(&list);
-        let left = left["Summaries"].as_array().cloned().unwrap_or_default();
-        let of_plans = |set: &&Value| {
-            let name = set["ChangeSetName"].as_str().unwrap_or_default();
-            name.starts_with("plan-")
-        };
-        assert_eq!(left.iter().filter(of_plans).count(), 0, "{left:?}");
-    }
 }
 
 /// What runs is proven, so it is no failure.
