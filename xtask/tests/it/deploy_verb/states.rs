@@ -5,7 +5,7 @@ use std::{
     sync::Mutex,
 };
 
-use super::{between::Exchange, world::refusal};
+use super::{between::Exchange, script::refusal};
 
 /// Not decided here any more: what the emulator says counts.
 pub(crate) const REAL: &str = "REAL";

@@ -5,10 +5,7 @@ use std::{
     io::Write,
     path::Path,
     process::{Child, Output, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI32, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use nix::pty::{OpenptyResult, openpty};
@@ -16,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     between::{Between, Exchange},
-    states::States,
+    script::{Script, answer, change},
 };
 use crate::{
     emulator::Emulator,
@@ -25,41 +22,6 @@ use crate::{
 
 /// A secret that no output may show.
 pub(crate) const SENTINEL: &str = "smtps://sentinel-user:sentinel-password@mail.example.com";
-
-/// What the test decides of the account.
-#[derive(Default)]
-pub(crate) struct Script {
-    /// Of the migration; a negative one means that it does not end.
-    pub(crate) migration: AtomicI32,
-    /// No worker does a job.
-    pub(crate) is_idle: AtomicBool,
-    /// An image whose tasks never get healthy.
-    pub(crate) sick: Mutex<String>,
-    /// ECS has gone back to a former task definition without a word.
-    pub(crate) is_taken_back: AtomicBool,
-    /// AWS refuses the credentials.
-    pub(crate) is_denied: AtomicBool,
-    /// The database is to be replaced.
-    pub(crate) replaces_data: AtomicBool,
-    /// Stacks in states that the emulator does not reach.
-    pub(crate) states: States,
-    /// S3 refuses to note that a release is proven.
-    pub(crate) ledger_is_closed: AtomicBool,
-    /// CloudFormation does not say what a change set would change.
-    pub(crate) keeps_reckoning: AtomicBool,
-    /// Somebody else executes each change set first.
-    pub(crate) is_outrun: AtomicBool,
-    /// Both services have a deployment under way.
-    pub(crate) is_rolling: AtomicBool,
-    /// How tasks end while the services go back: what ECS says, and the exit code.
-    pub(crate) ends: Mutex<Vec<(&'static str, i32)>>,
-    /// The data stack's template protects the database against deletion.
-    pub(crate) protects_database: AtomicBool,
-    /// Somebody took that off by hand.
-    pub(crate) is_unprotected: AtomicBool,
-    /// Every version of a secret is an hour old.
-    pub(crate) secrets_are_old: AtomicBool,
-}
 
 pub(crate) struct World {
     pub(crate) emulator: Emulator,
@@ -248,198 +210,4 @@ impl World {
 fn program(words: &str) -> String {
     let program = Path::new(XTASK).with_file_name("xtask-aws");
     format!("exec '{}' {words}", program.display())
-}
-
-/// What the emulator must not hear of.
-fn answer(script: &Script, operation: &str, request: &str) -> Option<(u16, String)> {
-    let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
-    match operation {
-        "DescribeChangeSet" if is(&script.keeps_reckoning) => {
-            eventually("it reckons no more", || !is(&script.keeps_reckoning));
-        }
-        "ExecuteChangeSet" if is(&script.is_outrun) => {
-            let why = "ChangeSet cannot be executed in its current execution status of OBSOLETE";
-            return Some(refusal("InvalidChangeSetStatus", why));
-        }
-        "DetectStackResourceDrift" => return Some((200, protection(is(&script.is_unprotected)))),
-        "ListServiceDeployments" if is(&script.is_rolling) => {
-            let deployment =
-                "arn:aws:ecs:eu-central-1:000000000000:service-deployment/taskhub-staging/api/1";
-            let under_way = json!({"serviceDeployments": [{"serviceDeploymentArn": deployment}]});
-            return Some((200, under_way.to_string()));
-        }
-        "StopServiceDeployment" if is(&script.is_rolling) => return Some((200, "{}".to_owned())),
-        "ListTasks" | "DescribeTasks" => {
-            let ends = script.ends.lock().expect("no panic").clone();
-            let goes_back = script.states.says("service", "UPDATE_ROLLBACK_IN_PROGRESS");
-            if !ends.is_empty() && goes_back && request.contains("STOPPED") {
-                let arns: Vec<String> = (0..ends.len()).map(ended).collect();
-                return Some((200, json!({"taskArns": arns}).to_string()));
-            }
-            if request.contains(ENDED) {
-                return Some((200, ended_tasks(&ends)));
-            }
-        }
-        _ if is(&script.ledger_is_closed)
-            && operation.starts_with("PUT ")
-            && operation.contains("/release.json")
-            && request.contains("\"ok\"") =>
-        {
-            return Some((403, "<Error><Code>AccessDenied</Code></Error>".to_owned()));
-        }
-        _ => {}
-    }
-    script.states.answer(operation, request)
-}
-
-/// As CloudFormation words it.
-pub(crate) fn refusal(code: &str, message: &str) -> (u16, String) {
-    let text = format!(
-        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
-    );
-    (400, text)
-}
-
-/// How the database differs from its template.
-fn protection(is_off: bool) -> String {
-    let difference = "<PropertyDifferences><member><PropertyPath>/DeletionProtection</PropertyPath>\
-                      <ExpectedValue>true</ExpectedValue><ActualValue>false</ActualValue>\
-                      <DifferenceType>NOT_EQUAL</DifferenceType></member></PropertyDifferences>";
-    let difference = if is_off { difference } else { "" };
-    format!(
-        "<DetectStackResourceDriftResponse><DetectStackResourceDriftResult><StackResourceDrift>\
-         <LogicalResourceId>Database</LogicalResourceId>{difference}</StackResourceDrift>\
-         </DetectStackResourceDriftResult></DetectStackResourceDriftResponse>"
-    )
-}
-
-/// Begins the names of tasks that have ended.
-const ENDED: &str = "arn:aws:ecs:eu-central-1:000000000000:task/taskhub-staging/0ddba11-";
-
-fn ended(number: usize) -> String {
-    format!("{ENDED}{number}")
-}
-
-fn ended_tasks(ends: &[(&str, i32)]) -> String {
-    let tasks = ends.iter().enumerate().map(|(number, (reason, code))| {
-        json!({
-            "taskArn": ended(number),
-            "lastStatus": "STOPPED",
-            "stoppedReason": reason,
-            "containers": [{"name": "api", "exitCode": code}],
-        })
-    });
-    json!({"tasks": tasks.collect::<Vec<Value>>()}).to_string()
-}
-
-fn change(script: &Script, exchange: &mut Exchange) {
-    let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
-    match exchange.operation.as_str() {
-        "GET /health" => (exchange.status, exchange.answer) = (200, "{}".to_owned()),
-        "GET /v1/meta" => {
-            let meta = json!({"commit": "0123abc"});
-            (exchange.status, exchange.answer) = (200, meta.to_string());
-        }
-        "DescribeTasks" => change_tasks(script, exchange),
-        "GetTemplate" if is(&script.protects_database) => {
-            for quote in ["\"", "&quot;"] {
-                let of = |value: bool| format!("DeletionProtection{quote}: {value}");
-                exchange.answer = exchange.answer.replace(&of(false), &of(true));
-            }
-        }
-        "ListSecretVersionIds" if is(&script.secrets_are_old) => age(exchange),
-        "DescribeTargetHealth" => exchange.answer = targets(),
-        "DescribeServices" if is(&script.is_denied) => {
-            exchange.status = 400;
-            let error = json!({"__type": "ExpiredTokenException", "message": "The security token is expired"});
-            exchange.answer = error.to_string();
-        }
-        "DescribeServices" if is(&script.is_taken_back) => take_back(exchange),
-        "DescribeStacks" if is(&script.is_denied) => {
-            exchange.status = 403;
-            exchange.answer = "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code>\
-                               <Message>The security token is expired</Message></Error></ErrorResponse>"
-                .to_owned();
-        }
-        "DescribeChangeSet" if is(&script.replaces_data) && exchange.request.contains("-data") => {
-            exchange.answer = replacement();
-        }
-        "DescribeStacks" => script.states.change(exchange),
-        _ => {}
-    }
-}
-
-fn age(exchange: &mut Exchange) {
-    let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
-    for version in answer["Versions"].as_array_mut().expect("versions") {
-        let created = version["CreatedDate"].as_i64().expect("a time");
-        version["CreatedDate"] = json!(created - 3600);
-    }
-    exchange.answer = answer.to_string();
-}
-
-/// The emulator's tasks have neither addresses nor an end of their own choosing.
-fn change_tasks(script: &Script, exchange: &mut Exchange) {
-    let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
-    let sick = script.sick.lock().expect("no panic").clone();
-    for task in answer["tasks"].as_array_mut().expect("tasks") {
-        let command = task["overrides"]["containerOverrides"][0]["command"].clone();
-        let container = &mut task["containers"][0];
-        let image = container["image"].as_str().unwrap_or_default().to_owned();
-        let is_sick = !sick.is_empty() && image.ends_with(&sick);
-        let address = if is_sick { "10.0.0.2" } else { "10.0.0.1" };
-        container["networkInterfaces"] = json!([{"privateIpv4Address": address}]);
-        container["imageDigest"] = json!(image.rsplit('@').next());
-        if container["name"] == "migrate" {
-            let code = script.migration.load(Ordering::SeqCst);
-            let has_ended = code >= 0;
-            container["exitCode"] = if has_ended { json!(code) } else { Value::Null };
-            task["lastStatus"] = json!(if has_ended { "STOPPED" } else { "RUNNING" });
-            task["stoppedReason"] = json!("Essential container in task exited");
-        } else if command == json!(["taskhub-worker", "smoke"]) {
-            container["exitCode"] = json!(i32::from(script.is_idle.load(Ordering::SeqCst)));
-        }
-    }
-    exchange.answer = answer.to_string();
-}
-
-/// The load balancer knows one task that is healthy and one that is not.
-fn targets() -> String {
-    let target = |id: &str, state: &str| {
-        format!(
-            "<member><Target><Id>{id}</Id><Port>8000</Port></Target>\
-             <TargetHealth><State>{state}</State></TargetHealth></member>"
-        )
-    };
-    format!(
-        "<DescribeTargetHealthResponse xmlns=\"http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/\">\
-         <DescribeTargetHealthResult><TargetHealthDescriptions>{}{}</TargetHealthDescriptions>\
-         </DescribeTargetHealthResult></DescribeTargetHealthResponse>",
-        target("10.0.0.1", "healthy"),
-        target("10.0.0.2", "unhealthy")
-    )
-}
-
-/// As after a circuit breaker that CloudFormation has not heard of.
-fn take_back(exchange: &mut Exchange) {
-    let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
-    for service in answer["services"].as_array_mut().expect("services") {
-        let family = service["taskDefinition"]
-            .as_str()
-            .expect("an ARN")
-            .rsplit_once(':');
-        let (family, _) = family.expect("a revision");
-        service["deployments"][0]["taskDefinition"] = json!(format!("{family}:1"));
-    }
-    exchange.answer = answer.to_string();
-}
-
-fn replacement() -> String {
-    "<DescribeChangeSetResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\">\
-     <DescribeChangeSetResult><Status>CREATE_COMPLETE</Status><Changes><member><Type>Resource</Type>\
-     <ResourceChange><Action>Modify</Action><LogicalResourceId>Database</LogicalResourceId>\
-     <ResourceType>AWS::RDS::DBInstance</ResourceType><Replacement>True</Replacement><Details><member><Target>\
-     <Attribute>Properties</Attribute><Name>Engine</Name></Target></member></Details>\
-     </ResourceChange></member></Changes></DescribeChangeSetResult></DescribeChangeSetResponse>"
-        .to_owned()
 }
