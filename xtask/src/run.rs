@@ -19,7 +19,7 @@ use crate::{
 ///
 /// With --json, standard output has one JSON object a line; the last, of kind `result`, has the exit code.
 ///
-/// Example: cargo xtask run --env staging --task api -- taskhub-api migrate
+/// Example: cargo xtask run --env staging --task migrate -- taskhub-api migrate
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {

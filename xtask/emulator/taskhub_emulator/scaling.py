@@ -110,6 +110,12 @@ def _put_action(asked):
     return json_response({})
 
 
+def _delete_action(asked):
+    if not _TARGETS.get(_key(asked), {}).get("Scheduled", {}).pop(asked["ScheduledActionName"], None):
+        return error_response_json("ObjectNotFoundException", "No scheduled action found.", 400)
+    return json_response({})
+
+
 def _matching(kept, asked):
     resources = asked.get("ResourceIds") or [asked.get("ResourceId")]
     return [
@@ -133,6 +139,7 @@ _ACTIONS = {
     "DeregisterScalableTarget": _deregister,
     "PutScalingPolicy": _put_policy,
     "PutScheduledAction": _put_action,
+    "DeleteScheduledAction": _delete_action,
     "DescribeScalableTargets": lambda asked: json_response({"ScalableTargets": _matching(_TARGETS, asked)}),
     "DescribeScalingPolicies": lambda asked: json_response({"ScalingPolicies": _matching(_POLICIES, asked)}),
     "DescribeScheduledActions": _scheduled,

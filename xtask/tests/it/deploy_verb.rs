@@ -1,6 +1,6 @@
 //! `xtask deploy` and its companions on the emulator, with a script for what the emulator does not do by itself.
 
-mod between;
+pub(crate) mod between;
 mod script;
 mod states;
 pub(crate) mod world;

@@ -3,7 +3,7 @@
 //! The image is made from Debian 12's packages, which only Debian 12 can fetch. Elsewhere these tests say so and
 //! do nothing; what needs no package is tested beside the code.
 
-mod registry;
+pub(crate) mod registry;
 
 use std::{
     fs,

@@ -3,6 +3,7 @@
 mod chaos;
 mod completions_verb;
 mod containers;
+mod daily_verbs;
 mod deploy_verb;
 mod emulator;
 mod image_verb;

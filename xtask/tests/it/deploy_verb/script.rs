@@ -43,6 +43,12 @@ pub(crate) struct Script {
     pub(crate) is_unprotected: AtomicBool,
     /// Every version of a secret is an hour old.
     pub(crate) secrets_are_old: AtomicBool,
+    /// Of what somebody runs once as a service; a negative one means that it does not end until it is stopped.
+    pub(crate) once: AtomicI32,
+    /// The services let commands into their tasks.
+    pub(crate) lets_in: AtomicBool,
+    /// Where ECR says that the repository is, and its password in base 64.
+    pub(crate) repository: Mutex<Option<(String, String)>>,
 }
 
 /// What the emulator must not hear of.
@@ -136,6 +142,12 @@ pub(super) fn change(script: &Script, exchange: &mut Exchange) {
             (exchange.status, exchange.answer) = (200, meta.to_string());
         }
         "DescribeTasks" => change_tasks(script, exchange),
+        "StopTask" => script.once.store(STOPPED, Ordering::SeqCst),
+        "GetLogEvents" if exchange.request.contains("api/api/") => {
+            exchange.answer = written(&exchange.request);
+        }
+        "DescribeServices" if is(&script.lets_in) => let_in(exchange),
+        "DescribeRepositories" | "GetAuthorizationToken" => change_registry(script, exchange),
         "GetTemplate" if is(&script.protects_database) => {
             for quote in ["\"", "&quot;"] {
                 let of = |value: bool| format!("DeletionProtection{quote}: {value}");
@@ -177,23 +189,69 @@ fn age(exchange: &mut Exchange) {
 fn change_tasks(script: &Script, exchange: &mut Exchange) {
     let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
     let sick = script.sick.lock().expect("no panic").clone();
+    let lets_in = script.lets_in.load(Ordering::SeqCst);
     for task in answer["tasks"].as_array_mut().expect("tasks") {
-        let command = task["overrides"]["containerOverrides"][0]["command"].clone();
         let container = &mut task["containers"][0];
         let image = container["image"].as_str().unwrap_or_default().to_owned();
         let is_sick = !sick.is_empty() && image.ends_with(&sick);
         let address = if is_sick { "10.0.0.2" } else { "10.0.0.1" };
         container["networkInterfaces"] = json!([{"privateIpv4Address": address}]);
         container["imageDigest"] = json!(image.rsplit('@').next());
-        if container["name"] == "migrate" {
-            let code = script.migration.load(Ordering::SeqCst);
+        let by = task["startedBy"].as_str().unwrap_or_default().to_owned();
+        let code = if by.ends_with("-run") {
+            Some(script.once.load(Ordering::SeqCst))
+        } else if by.ends_with("-smoke") {
+            Some(i32::from(script.is_idle.load(Ordering::SeqCst)))
+        } else {
+            let is_migration = task["containers"][0]["name"] == "migrate";
+            is_migration.then(|| script.migration.load(Ordering::SeqCst))
+        };
+        task["enableExecuteCommand"] = json!(lets_in);
+        if let Some(code) = code {
             let has_ended = code >= 0;
-            container["exitCode"] = if has_ended { json!(code) } else { Value::Null };
+            let code = if has_ended { json!(code) } else { Value::Null };
+            task["containers"][0]["exitCode"] = code;
             task["lastStatus"] = json!(if has_ended { "STOPPED" } else { "RUNNING" });
             task["stoppedReason"] = json!("Essential container in task exited");
-        } else if command == json!(["taskhub-worker", "smoke"]) {
-            container["exitCode"] = json!(i32::from(script.is_idle.load(Ordering::SeqCst)));
         }
+    }
+    exchange.answer = answer.to_string();
+}
+
+/// SIGTERM's.
+const STOPPED: i32 = 143;
+
+/// What a task of the API writes that is run once: two lines, the second of which is no JSON.
+fn written(request: &str) -> String {
+    let is_first = !request.contains("nextToken");
+    let line = |message: &str| json!({"timestamp": 1, "ingestionTime": 1, "message": message});
+    let lines = [
+        line("{\"level\":\"INFO\",\"message\":\"done once\"}"),
+        line("half a {"),
+    ];
+    let lines = if is_first { lines.to_vec() } else { Vec::new() };
+    json!({"events": lines, "nextForwardToken": "f/2", "nextBackwardToken": "b/0"}).to_string()
+}
+
+fn let_in(exchange: &mut Exchange) {
+    let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
+    for service in answer["services"].as_array_mut().expect("services") {
+        service["enableExecuteCommand"] = json!(true);
+    }
+    exchange.answer = answer.to_string();
+}
+
+/// The account's repository is a registry on loopback.
+fn change_registry(script: &Script, exchange: &mut Exchange) {
+    let scripted = script.repository.lock().expect("no panic").clone();
+    let Some((address, token)) = scripted else {
+        return;
+    };
+    let mut answer: Value = serde_json::from_str(&exchange.answer).expect("JSON");
+    if exchange.operation == "GetAuthorizationToken" {
+        answer["authorizationData"][0]["authorizationToken"] = json!(token);
+    } else {
+        answer["repositories"][0]["repositoryUri"] = json!(address);
     }
     exchange.answer = answer.to_string();
 }

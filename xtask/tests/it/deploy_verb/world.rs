@@ -89,6 +89,12 @@ impl World {
             .to_owned()
     }
 
+    /// `xtask` with programs that are found before all others.
+    pub(crate) fn run_beside(&self, programs: &Path, words: &str) -> (Option<i32>, String) {
+        let path = format!("export PATH='{}':\"$PATH\"; ", programs.display());
+        self.ended(self.shell(&(path + &program(words))))
+    }
+
     /// A script whose AWS is between.
     pub(crate) fn shell(&self, script: &str) -> Child {
         self.begin(script, Stdio::piped())

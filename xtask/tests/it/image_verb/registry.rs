@@ -11,13 +11,13 @@ use tempfile::TempDir;
 
 use crate::support::{XTASK, eventually};
 
-pub(super) const USER: &str = "pusher";
-pub(super) const PASSWORD: &str = "correct horse";
+pub(crate) const USER: &str = "pusher";
+pub(crate) const PASSWORD: &str = "correct horse";
 /// bcrypt of the password, with the least work.
 const HASH: &str = "$2b$04$edHVP7YSWwxIZnIt7kLUZ.if5YpHJXsqdONdRn239F9CxSn705IKC";
 
 /// Ends with this value or with this process.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     process: Child,
     port: u16,
     _folder: TempDir,
@@ -25,7 +25,7 @@ pub(super) struct Registry {
 
 impl Registry {
     /// Waits until it listens; the first time on a machine it is fetched.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -60,12 +60,12 @@ impl Registry {
         }
     }
 
-    pub(super) fn repository(&self, name: &str) -> String {
+    pub(crate) fn repository(&self, name: &str) -> String {
         format!("127.0.0.1:{}/{name}", self.port)
     }
 
     /// What the registry itself says that a tag names.
-    pub(super) fn digest(&self, name: &str, tag: &str) -> Option<String> {
+    pub(crate) fn digest(&self, name: &str, tag: &str) -> Option<String> {
         use base64::{Engine, prelude::BASE64_STANDARD};
         let credentials = BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}"));
         let url = format!("http://127.0.0.1:{}/v2/{name}/manifests/{tag}", self.port);
