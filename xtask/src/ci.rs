@@ -11,7 +11,7 @@ use crate::{
     progress::{self, Step},
     queries, render,
     signals::Signals,
-    test,
+    test, workflows,
 };
 
 /// Check everything that a change must fulfil, then run the tests
@@ -30,6 +30,7 @@ type Check = fn(&Checkout, &Signals) -> anyhow::Result<bool>;
 /// Generated files that are committed. `docs/openapi.json` and `.env.example` are compared by tests.
 const GENERATED: &[(&str, Check)] = &[
     ("infra/rendered", render::is_up_to_date),
+    (".github/workflows", workflows::is_up_to_date),
     (".sqlx", queries::is_up_to_date),
 ];
 

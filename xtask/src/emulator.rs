@@ -51,25 +51,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;
-    let installed = Tool::Emulator.install(&checkout, signals)?;
     let folder = RunFolder::create(&checkout, "emulator")?;
     let port = arguments.port.map_or_else(free_port, Ok)?;
 
     let step = Step::start();
-    let mut command = command(&installed, &checkout, &folder.path, port)?;
     let engine = arguments
         .containers
-        .then(|| Engine::start(&folder.path, port))
+        .then(|| Engine::start(&folder.path, port, &arguments.task_variable))
         .transpose()?;
-    if let Some(engine) = &engine {
-        engine.run_tasks_of(&mut command, &arguments.task_variable)?;
-    }
-    let mut process = Process::spawn("the emulator", command, Signal::SIGTERM)?;
-    await_answer(&mut process, port, &folder.path, signals)?;
+    let process = start_with(&checkout, &folder.path, port, engine.as_ref(), signals)?;
     step.done(format_args!(
         "an AWS answers at http://127.0.0.1:{port}; Ctrl-C ends it"
     ));
 
+    let installed = Tool::Emulator.install(&checkout, signals)?;
     let bin = write_command_line(&installed, &folder.path)?;
     let mut out = std::io::stdout().lock();
     for (name, value) in variables(port) {
@@ -81,8 +76,38 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     anyhow::bail!("the emulator ended by itself: {status}")
 }
 
+/// Starts one and waits until it answers. Its log is in `folder`.
+///
+/// # Errors
+/// Where it cannot be installed or does not answer.
+pub(crate) fn start(
+    checkout: &Checkout,
+    folder: &Path,
+    port: u16,
+    signals: &Signals,
+) -> anyhow::Result<Process> {
+    start_with(checkout, folder, port, None, signals)
+}
+
+fn start_with(
+    checkout: &Checkout,
+    folder: &Path,
+    port: u16,
+    engine: Option<&Engine>,
+    signals: &Signals,
+) -> anyhow::Result<Process> {
+    let installed = Tool::Emulator.install(checkout, signals)?;
+    let mut command = command(&installed, checkout, folder, port)?;
+    if let Some(engine) = engine {
+        engine.run_tasks_of(&mut command);
+    }
+    let mut process = Process::spawn("the emulator", command, Signal::SIGTERM)?;
+    await_answer(&mut process, port, folder, signals)?;
+    Ok(process)
+}
+
 /// What a program needs to find it.
-fn variables(port: u16) -> [(&'static str, String); 5] {
+pub(crate) fn variables(port: u16) -> [(&'static str, String); 5] {
     [
         ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
         ("AWS_REGION", REGION.to_owned()),

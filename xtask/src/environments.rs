@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use anyhow::Context;
 
-pub(crate) use keys::{Egress, Keys, Schedule, Spot};
+pub(crate) use keys::{Arch, Egress, Keys, Schedule, Spot};
 pub(crate) use parsing::parse;
 pub(crate) use reference::reference;
 

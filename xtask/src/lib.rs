@@ -51,6 +51,7 @@ mod tools;
 mod unpacking;
 mod verify;
 mod watch;
+mod workflows;
 
 use std::process::ExitCode;
 
@@ -87,6 +88,7 @@ enum Verb {
     Image(image::Arguments),
     Completions(completions::Arguments),
     Release(release::Arguments),
+    Workflows(workflows::Arguments),
     #[command(flatten)]
     Aws(aws::Verb),
     #[command(hide = true)]
@@ -111,6 +113,7 @@ pub fn main() -> ExitCode {
         Verb::Image(arguments) => image::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments, Cli::command()),
         Verb::Release(arguments) => with_signals(|signals| release::run(&arguments, signals)),
+        Verb::Workflows(arguments) => workflows::run(&arguments),
         Verb::Aws(verb) => with_signals(|signals| aws::run(&verb, signals)),
         Verb::Launch(arguments) => launch::become_command(&arguments),
     };

@@ -23,10 +23,10 @@ use crate::{
     signals::Signals,
 };
 
-/// Check the rendered templates
+/// Check the rendered templates and the workflows
 ///
 /// With cfn-lint, checkov, cfn-guard (our policies in infra/policy and those of AWS Control Tower) and checks
-/// across stacks. Nothing may be found that infra/policy/WAIVERS.toml does not excuse, and every waiver there
+/// across stacks; the workflows with zizmor. Nothing may be found that infra/policy/WAIVERS.toml does not excuse, and every waiver there
 /// must be needed. Ends with 3 where something is found. The validators install themselves below target/.
 ///
 /// Example: cargo xtask lint --tool policies

@@ -11,6 +11,7 @@ pub(crate) mod load;
 pub(crate) mod ports;
 pub(crate) mod programs;
 mod rendered;
+mod rotation;
 mod servers;
 mod services;
 mod stage;
@@ -63,6 +64,9 @@ pub(crate) struct Arguments {
     /// What goes wrong; see --list-faults
     #[arg(long)]
     fault: Option<Fault>,
+    /// Instead of a roll, what operators do now and then
+    #[arg(long, value_enum, conflicts_with_all = ["fault", "requests", "bake"])]
+    drill: Option<Drill>,
     /// Print what can go wrong and how each ends
     #[arg(long)]
     list_faults: bool,
@@ -95,6 +99,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+enum Drill {
+    /// The database's password and the key that signs tokens become others
+    Rotation,
+}
+
 const REQUESTS: u64 = 20_000;
 
 /// Before the first roll, and after each.
@@ -117,6 +127,7 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
         speed: Speed(arguments.speed),
         bake: arguments.bake.unwrap_or(environment.deploy.bake),
         fault: arguments.fault,
+        drill: arguments.drill.is_some(),
         binaries: binaries(arguments, &checkout, signals)?,
         journal: Journal::new(arguments.json),
     };
@@ -130,6 +141,7 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
             "kind": "result",
             "environment": arguments.env.as_str(),
             "fault": arguments.fault.map(Fault::name),
+            "drill": arguments.drill.map(|Drill::Rotation| "rotation"),
             "speed": arguments.speed,
             "rate": arguments.rate,
             "result": verdict,
@@ -182,7 +194,10 @@ fn rehearse(arguments: &Arguments, stage: &mut Stage<'_>) -> anyhow::Result<Coun
     stage.phase(Phase::Before);
     stage.journal.step("load begins");
     deployment.watch(stage, Version::Old, QUIET)?;
-    let (mut outcome, rolls) = roll_to_and_fro(arguments, stage, &mut deployment)?;
+    let (mut outcome, rolls) = match arguments.drill {
+        None => roll_to_and_fro(arguments, stage, &mut deployment)?,
+        Some(Drill::Rotation) => (rotate(stage, &mut deployment)?, 0),
+    };
     let (logs, failures) = stage.load.take().map(Load::stop).unwrap_or_default();
     let created: Vec<(usize, String)> = logs
         .iter()
@@ -192,6 +207,12 @@ fn rehearse(arguments: &Arguments, stage: &mut Stage<'_>) -> anyhow::Result<Coun
         outcome = Outcome::Stuck(format!("tasks cannot be read afterwards: {error:#}"));
         0
     });
+    if arguments.drill.is_some()
+        && matches!(outcome, Outcome::Deployed)
+        && let Some(user) = users.first()
+    {
+        outcome = rotation::prove(stage, &mut deployment, user)?;
+    }
     Ok(Counted {
         outcome,
         rolls,
@@ -212,6 +233,15 @@ fn plan(arguments: &Arguments, stage: &Stage<'_>, users: Vec<User>) -> Plan {
         slow: slow.then(|| stage.drain() * 2),
         begun: stage.journal.begun,
     }
+}
+
+/// No task is replaced, and the load goes on before and after.
+fn rotate(stage: &mut Stage<'_>, deployment: &mut Deployment) -> anyhow::Result<Outcome> {
+    stage.phase(Phase::During);
+    let outcome = rotation::drill(stage, deployment)?;
+    stage.phase(Phase::After);
+    deployment.watch(stage, Version::Old, QUIET)?;
+    Ok(outcome)
 }
 
 /// Deploys until enough requests were answered, or a deployment fails.

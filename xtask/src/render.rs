@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
 }
 
 /// Path below the checkout → content.
-type Files = BTreeMap<PathBuf, String>;
+pub(crate) type Files = BTreeMap<PathBuf, String>;
 
 /// Everything of one environment.
 pub(crate) struct Rendered {
@@ -169,7 +169,7 @@ fn read(root: &Path) -> anyhow::Result<Files> {
 }
 
 /// The paths whose content is new, gone or another one.
-fn changed<'a>(kept: &'a Files, fresh: &'a Files) -> Vec<&'a PathBuf> {
+pub(crate) fn changed<'a>(kept: &'a Files, fresh: &'a Files) -> Vec<&'a PathBuf> {
     let gone = kept.keys().filter(|path| !fresh.contains_key(*path));
     let other = fresh
         .iter()
@@ -179,7 +179,7 @@ fn changed<'a>(kept: &'a Files, fresh: &'a Files) -> Vec<&'a PathBuf> {
     paths
 }
 
-fn diff(path: &PathBuf, kept: &Files, fresh: &Files) -> String {
+pub(crate) fn diff(path: &PathBuf, kept: &Files, fresh: &Files) -> String {
     let text = |files: &Files| files.get(path).cloned().unwrap_or_default();
     let (old, new) = (text(kept), text(fresh));
     let name = path.display();
@@ -193,7 +193,7 @@ fn diff(path: &PathBuf, kept: &Files, fresh: &Files) -> String {
 }
 
 /// Leaves nothing behind that is no longer rendered.
-fn write(root: &Path, kept: &Files, fresh: &Files) -> anyhow::Result<()> {
+pub(crate) fn write(root: &Path, kept: &Files, fresh: &Files) -> anyhow::Result<()> {
     for path in kept.keys().filter(|path| !fresh.contains_key(*path)) {
         fs::remove_file(root.join(path))?;
     }

@@ -48,6 +48,8 @@ pub(crate) enum Tool {
     CfnGuard,
     /// Migrations against what PostgreSQL locks and programs miss
     Squawk,
+    /// Workflows against what is unsafe on GitHub
+    Zizmor,
     /// The AWS emulator and the AWS command line
     Emulator,
     /// What jobs are measured beside
@@ -55,11 +57,12 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::CfnLint,
         Self::Checkov,
         Self::CfnGuard,
         Self::Squawk,
+        Self::Zizmor,
         Self::Emulator,
         Self::Celery,
     ];
@@ -70,6 +73,7 @@ impl Tool {
             Self::Checkov => "checkov",
             Self::CfnGuard => "cfn-guard",
             Self::Squawk => "squawk",
+            Self::Zizmor => "zizmor",
             Self::Emulator => "emulator",
             Self::Celery => "celery",
         }
@@ -81,6 +85,7 @@ impl Tool {
             Self::Checkov => include_str!("../tools/checkov.txt"),
             Self::CfnGuard => include_str!("../tools/cfn-guard.txt"),
             Self::Squawk => include_str!("../tools/squawk.txt"),
+            Self::Zizmor => include_str!("../tools/zizmor.txt"),
             Self::Emulator => include_str!("../emulator/requirements.txt"),
             Self::Celery => include_str!("../tools/celery.txt"),
         }

@@ -24,17 +24,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Engine {
     address: String,
     port: u16,
+    /// Of all tasks, as JSON.
+    variables: String,
     _service: Process,
 }
 
 impl Engine {
-    /// Starts it for the emulator that will listen on `port`, whose images are had without TLS.
+    /// Starts it for the emulator that will listen on `port`, whose images are had without TLS. Tasks will have these
+    /// variables over those of their definitions.
     ///
     /// # Errors
     /// Where Podman is not installed or does not start.
-    pub(super) fn start(folder: &Path, port: u16) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        folder: &Path,
+        port: u16,
+        variables: &[(String, String)],
+    ) -> anyhow::Result<Self> {
         let podman = environment::on_path("podman")
             .context("podman is not installed, and --containers needs it")?;
+        let variables: BTreeMap<_, _> = variables.iter().cloned().collect();
+        let variables = serde_json::to_string(&variables)?;
         let registries = folder.join("registries.conf");
         let here = format!("[[registry]]\nlocation = \"127.0.0.1:{port}\"\ninsecure = true\n");
         fs::write(&registries, here)?;
@@ -60,21 +69,16 @@ impl Engine {
         Ok(Self {
             address,
             port,
+            variables,
             _service: service,
         })
     }
 
-    /// Has `emulator` run its tasks here, with these variables over those of their task definitions.
-    pub(super) fn run_tasks_of(
-        &self,
-        emulator: &mut Command,
-        variables: &[(String, String)],
-    ) -> anyhow::Result<()> {
-        let variables: BTreeMap<_, _> = variables.iter().cloned().collect();
+    /// Has `emulator` run its tasks here.
+    pub(super) fn run_tasks_of(&self, emulator: &mut Command) {
         emulator
             .env("TASK_ENGINE", &self.address)
-            .env("TASK_ENVIRONMENT", serde_json::to_string(&variables)?);
-        Ok(())
+            .env("TASK_ENVIRONMENT", &self.variables);
     }
 }
 

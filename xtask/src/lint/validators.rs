@@ -20,6 +20,7 @@ use crate::{
     environments::{Environment, Name},
     process::Process,
     tools::Tool,
+    workflows,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -35,15 +36,18 @@ pub(crate) enum Validator {
     ControlTower,
     /// Across stacks
     Invariants,
+    /// Workflows against what is unsafe on GitHub
+    Zizmor,
 }
 
 impl Validator {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::CfnLint,
         Self::Checkov,
         Self::Policies,
         Self::ControlTower,
         Self::Invariants,
+        Self::Zizmor,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -53,6 +57,7 @@ impl Validator {
             Self::Policies => "policies",
             Self::ControlTower => "control-tower",
             Self::Invariants => "invariants",
+            Self::Zizmor => "zizmor",
         }
     }
 
@@ -98,6 +103,13 @@ impl Validator {
                 Some(guard::command(&installed, &rules, &paths))
             }
             Self::Invariants => None,
+            Self::Zizmor => {
+                let mut command = install(Tool::Zizmor)?.program("zizmor");
+                // What it would ask GitHub is left out: lint needs no network.
+                command.args(["--offline", "--no-exit-codes", "--quiet"]);
+                command.args(["--format=json-v1", workflows::FOLDER]);
+                Some(command)
+            }
         })
     }
 
@@ -107,6 +119,7 @@ impl Validator {
             Self::Checkov => checkov(output, templates),
             Self::Policies | Self::ControlTower => guarded(self, output, templates),
             Self::Invariants => Ok(invariants::check(templates)),
+            Self::Zizmor => zizmor(output),
         }
     }
 }
@@ -252,6 +265,23 @@ fn checkov(output: &[u8], templates: &[Template]) -> anyhow::Result<Vec<Finding>
             })
         })
         .collect()
+}
+
+/// Where it is, is a list of keys and indices: `jobs`, the job, `steps`, a number.
+fn zizmor(output: &[u8]) -> anyhow::Result<Vec<Finding>> {
+    let found: Vec<serde_json::Value> = serde_json::from_slice(output)?;
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let findings = found.iter().map(|found| {
+        let place = &found["locations"][0]["symbolic"];
+        Finding {
+            validator: Validator::Zizmor,
+            rule: text(&found["ident"]),
+            template: text(&place["key"]["Local"]["verbatim_path"]),
+            resource: text(&place["route"]["route"][1]["Key"]),
+            message: text(&found["desc"]),
+        }
+    });
+    Ok(findings.collect())
 }
 
 fn guarded(

@@ -85,6 +85,11 @@ impl Deployment {
         }
     }
 
+    /// Of all tasks: a task that is replaced has another one.
+    pub(super) fn numbers(&self) -> [Vec<u32>; 2] {
+        [self.worker.numbers(), self.api.numbers()]
+    }
+
     /// The old version, from nothing.
     pub(super) fn install(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
         if let Err(reason) = migrate(stage, Version::Old)? {
@@ -267,7 +272,10 @@ impl Deployment {
 }
 
 /// Runs the migration task. The inner error is why it failed.
-fn migrate(stage: &mut Stage<'_>, version: Version) -> anyhow::Result<Result<(), String>> {
+pub(super) fn migrate(
+    stage: &mut Stage<'_>,
+    version: Version,
+) -> anyhow::Result<Result<(), String>> {
     let log = stage.folder.join("migrate.log");
     let mut process = start_migration(stage, version, &log)?;
     let mut deadline = Instant::now() + stage.speed.wait(stage.rendered.migration.deadline);

@@ -153,7 +153,11 @@ impl Stage<'_> {
         if let Some(name) = self.fault.and_then(|fault| fault.withheld(kind, version)) {
             variables.remove(name);
         }
-        variables.into_iter().collect()
+        let mut variables: Variables = variables.into_iter().collect();
+        if let Some(secrets) = &self.secrets {
+            secrets.apply(self, kind, &mut variables);
+        }
+        variables
     }
 
     fn database(&self, kind: Kind, version: Version) -> String {

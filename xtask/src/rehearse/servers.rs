@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::ports::Ports;
+use super::{ports::Ports, rotation};
 use crate::{
     checkout::Checkout,
     servers::{
@@ -43,6 +43,7 @@ impl Servers {
         let data = Data::place(checkout, &postgres, folder)?;
         let initdb = data.initialise()?;
         data.initialised(initdb, DATABASE, signals)?;
+        data.admit(&rotation::rule())?;
         let postgres = start_throw_away(&data, signals)?;
         let mut servers = Self {
             data,

@@ -14,6 +14,7 @@ use super::{
     ports::Ports,
     programs::Binaries,
     rendered::{self, Rendered, Speed},
+    rotation::Secrets,
     servers::Servers,
 };
 use crate::{checkout::Checkout, contract::Task as Kind, servers::haproxy, signals::Signals};
@@ -34,6 +35,8 @@ pub(super) struct Script {
     /// How long a new version is watched, in seconds.
     pub(super) bake: u32,
     pub(super) fault: Option<Fault>,
+    /// Whether secrets come from a Secrets Manager.
+    pub(super) drill: bool,
     pub(super) binaries: Binaries,
     pub(super) journal: Journal,
 }
@@ -53,6 +56,8 @@ pub(super) struct Stage<'a> {
     /// When the database was away, in seconds since the beginning.
     pub(super) outages: Vec<(f64, f64)>,
     pub(super) servers: Servers,
+    /// Where they come from a Secrets Manager.
+    pub(super) secrets: Option<Secrets>,
     tasks: u32,
     summed_up: Instant,
 }
@@ -69,6 +74,7 @@ impl<'a> Stage<'a> {
             speed,
             bake,
             fault,
+            drill,
             binaries,
             journal,
         } = script;
@@ -76,6 +82,10 @@ impl<'a> Stage<'a> {
         let haproxy = haproxy::program(&checkout.packages(), signals)?;
         let servers = Servers::start(checkout, folder, &mut ports, signals)?;
         let balancer = Balancer::start(&haproxy, folder, &mut ports, &rendered, speed, signals)?;
+        let secrets = drill.then(|| {
+            let database = servers.database(super::servers::DATABASE);
+            Secrets::start(checkout, folder, &database, signals)
+        });
         let stage = Self {
             signals,
             rendered,
@@ -90,6 +100,7 @@ impl<'a> Stage<'a> {
             load: None,
             outages: Vec::new(),
             servers,
+            secrets: secrets.transpose()?,
             tasks: 0,
             summed_up: Instant::now(),
         };

@@ -112,6 +112,22 @@ fn a_release_fails_no_request() {
 }
 
 #[test]
+fn secrets_are_changed_under_load_and_nobody_notices() {
+    let (exit, lines) = rehearse(&["--drill", "rotation", "--speed", "30", "--rate", "100"]);
+    let result = result(&lines);
+    assert_eq!(exit, Some(0), "{result}");
+    assert_eq!((&result["failed"], &result["lost"]), (&0.into(), &0.into()));
+    assert!(result["requests"].as_u64() > Some(1000), "{result}");
+    let said = |words: &str| {
+        let mut messages = lines.iter().filter_map(|line| line["message"].as_str());
+        messages.any(|message| message == words)
+    };
+    assert!(said("every task took a new DATABASE_URL"));
+    assert!(said("the tasks are those of the beginning"));
+    assert!(said("tokens of the former key are refused"));
+}
+
+#[test]
 fn a_release_that_crashes_is_taken_back_and_nobody_notices() {
     fault("crash-at-boot", 7, false);
 }

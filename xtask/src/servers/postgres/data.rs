@@ -105,6 +105,14 @@ impl Data {
         Ok(())
     }
 
+    /// Puts a rule of `pg_hba.conf` before the others. Counts from the next start.
+    pub(crate) fn admit(&self, rule: &str) -> anyhow::Result<()> {
+        let file = self.folder.join("pg_hba.conf");
+        let rules = fs::read_to_string(&file)?;
+        fs::write(&file, format!("{rule}{rules}"))?;
+        Ok(())
+    }
+
     /// The pid of the server on this data and whether it takes connections.
     pub(super) fn status(&self) -> Option<(u32, bool)> {
         let text = fs::read_to_string(self.folder.join("postmaster.pid")).ok()?;
