@@ -1,5 +1,5 @@
 //! The drill of secrets: the database's password and the key that signs tokens are changed while users send
-//! requests, by the order of docs/deployment.md, and no task is replaced.
+//! requests, in the order of docs/settings.md, and no task is replaced.
 //!
 //! Secrets come from a Secrets Manager, as in production: the emulator's.
 

@@ -74,7 +74,7 @@ fn deploy(environment: &Environment) -> Job {
             actions::download("image", "target/image"),
             actions::credentials(&filled(&role), &environment.region),
             gate(name),
-            push(&environment.region),
+            push(name),
             roll(name),
         ],
         ..Job::default()
@@ -94,14 +94,10 @@ fn gate(name: Name) -> Step {
 }
 
 /// The registry gives the image the digest that it has: it is the image that was built.
-fn push(region: &str) -> Step {
+fn push(name: Name) -> Step {
     run(
         "Push the image",
-        &format!(
-            "account=$(aws sts get-caller-identity --query Account --output text)\n\
-             aws ecr get-login-password | cargo xtask image push --username AWS --password-stdin \\\n\
-             \x20 --to \"$account.dkr.ecr.{region}.amazonaws.com/taskhub\"\n"
-        ),
+        &format!("cargo xtask image push --env {}", name.as_str()),
     )
 }
 

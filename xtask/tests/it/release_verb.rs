@@ -171,8 +171,7 @@ fn what_an_older_program_may_need_is_not_taken_away() {
     assert_eq!((code, &told["against_name"]), (Some(3), &"v1".into()));
     let findings = told["findings"].as_array().expect("a list");
     for (index, (line, rule)) in FORBIDDEN.iter().enumerate() {
-        let is_it =
-            |found: &&Value| found["line"] == Value::from(index + 1) && found["rule"] == *rule;
+        let is_it = |found: &&Value| found["line"] == index + 1 && found["rule"] == *rule;
         assert!(findings.iter().any(|found| is_it(&found)), "{line}: {told}");
     }
 }
