@@ -1,6 +1,6 @@
-//! Verbs that speak to AWS.
+//! What the verbs that speak to AWS stand on.
 //!
-//! Their SDK takes minutes to compile, so it is behind the feature `aws`, and without it a verb starts the program
+//! Its SDK takes minutes to compile, so it is behind the feature `aws`, and without it a verb starts the program
 //! that has it: `xtask-aws`, which cargo builds where it is not there or out of date.
 
 #[cfg(feature = "aws")]
@@ -33,6 +33,8 @@ pub(crate) mod program;
 pub(crate) mod release;
 #[cfg(feature = "aws")]
 pub(crate) mod releases;
+#[cfg(any(feature = "aws", test))]
+pub(crate) mod risk;
 #[cfg(feature = "aws")]
 pub(crate) mod stacks;
 #[cfg(feature = "aws")]
@@ -42,50 +44,9 @@ pub(crate) mod tasks;
 #[cfg(any(feature = "aws", test))]
 pub(crate) mod triage;
 
-use std::process::ExitCode;
-
-use crate::{
-    bootstrap, contract::Task, deploy, destroy, doctor, drift, environments::Name, exec, exit,
-    lock as lock_verb, logs, plan, releases as releases_verb, repair, rollback, run as run_verb,
-    scale, secrets, signals::Signals, status, verify, watch,
-};
-
-#[derive(clap::Subcommand)]
-pub(crate) enum Verb {
-    #[command(after_help = exit::help())]
-    Doctor(doctor::Arguments),
-    #[command(after_help = exit::help())]
-    Plan(plan::Arguments),
-    #[command(after_help = exit::help())]
-    Verify(verify::Arguments),
-    #[command(after_help = exit::help())]
-    Bootstrap(bootstrap::Arguments),
-    #[command(after_help = exit::help())]
-    Deploy(deploy::Arguments),
-    #[command(after_help = exit::help())]
-    Rollback(rollback::Arguments),
-    Status(status::Arguments),
-    #[command(after_help = exit::help())]
-    Watch(watch::Arguments),
-    #[command(after_help = exit::help())]
-    Logs(logs::Arguments),
-    #[command(after_help = exit::help())]
-    Run(run_verb::Arguments),
-    #[command(after_help = exit::help())]
-    Exec(exec::Arguments),
-    #[command(after_help = exit::help())]
-    Scale(scale::Arguments),
-    Releases(releases_verb::Arguments),
-    #[command(after_help = exit::help())]
-    Lock(lock_verb::Arguments),
-    #[command(after_help = exit::help())]
-    Repair(repair::Arguments),
-    #[command(after_help = exit::help())]
-    Drift(drift::Arguments),
-    #[command(after_help = exit::help())]
-    Destroy(destroy::Arguments),
-    Secrets(secrets::Arguments),
-}
+#[cfg(feature = "aws")]
+use crate::signals::Signals;
+use crate::{contract::Task, environments::Name};
 
 /// Which environment, and as whom.
 #[derive(clap::Args, Clone)]
@@ -127,55 +88,6 @@ fn one_of(tasks: &[Task], text: &str) -> Result<Task, String> {
         .find(|task| task.name() == text)
         .copied()
         .ok_or_else(|| format!("there are {}", names.join(", ")))
-}
-
-#[cfg(not(feature = "aws"))]
-pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
-    match verb {
-        Verb::Doctor(arguments) if arguments.offline => doctor::offline(arguments),
-        Verb::Doctor(_)
-        | Verb::Plan(_)
-        | Verb::Verify(_)
-        | Verb::Bootstrap(_)
-        | Verb::Deploy(_)
-        | Verb::Rollback(_)
-        | Verb::Status(_)
-        | Verb::Watch(_)
-        | Verb::Logs(_)
-        | Verb::Run(_)
-        | Verb::Exec(_)
-        | Verb::Scale(_)
-        | Verb::Releases(_)
-        | Verb::Lock(_)
-        | Verb::Repair(_)
-        | Verb::Drift(_)
-        | Verb::Destroy(_)
-        | Verb::Secrets(_) => program::start(signals),
-    }
-}
-
-#[cfg(feature = "aws")]
-pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
-    match verb {
-        Verb::Doctor(arguments) => doctor::run(arguments, signals),
-        Verb::Plan(arguments) => plan::run(arguments, signals),
-        Verb::Verify(arguments) => verify::run(arguments, signals),
-        Verb::Bootstrap(arguments) => bootstrap::run(arguments, signals),
-        Verb::Deploy(arguments) => deploy::run(arguments, signals),
-        Verb::Rollback(arguments) => rollback::run(arguments, signals),
-        Verb::Status(arguments) => status::run(arguments, signals),
-        Verb::Watch(arguments) => watch::run(arguments, signals),
-        Verb::Logs(arguments) => logs::run(arguments, signals),
-        Verb::Run(arguments) => run_verb::run(arguments, signals),
-        Verb::Exec(arguments) => exec::run(arguments, signals),
-        Verb::Scale(arguments) => scale::run(arguments, signals),
-        Verb::Releases(arguments) => releases_verb::run(arguments, signals),
-        Verb::Lock(arguments) => lock_verb::run(arguments, signals),
-        Verb::Repair(arguments) => repair::run(arguments, signals),
-        Verb::Drift(arguments) => drift::run(arguments, signals),
-        Verb::Destroy(arguments) => destroy::run(arguments, signals),
-        Verb::Secrets(arguments) => secrets::run(arguments, signals),
-    }
 }
 
 /// Runs `work` to its end.

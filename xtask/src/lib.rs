@@ -2,22 +2,16 @@
 
 mod aws;
 mod bench;
-mod bootstrap;
 mod cargo;
 mod chaos;
 mod checkout;
 mod ci;
 mod completions;
 mod contract;
-mod deploy;
-mod destroy;
 mod dev;
-mod doctor;
-mod drift;
 mod emulator;
 mod environment;
 mod environments;
-mod exec;
 mod exit;
 mod image;
 #[cfg(feature = "aws")]
@@ -25,32 +19,21 @@ mod input;
 mod jobs;
 mod launch;
 mod lint;
-mod lock;
-mod logs;
-mod plan;
+mod operate;
 mod prober;
 mod process;
 mod progress;
 mod queries;
 mod rehearse;
 mod release;
-mod releases;
 mod render;
-mod repair;
-mod rollback;
-mod run;
 mod run_folder;
-mod scale;
-mod secrets;
 mod servers;
 mod signals;
 mod spans;
-mod status;
 mod test;
 mod tools;
 mod unpacking;
-mod verify;
-mod watch;
 mod workflows;
 
 use std::process::ExitCode;
@@ -90,7 +73,7 @@ enum Verb {
     Release(release::Arguments),
     Workflows(workflows::Arguments),
     #[command(flatten)]
-    Aws(aws::Verb),
+    Operate(operate::Verb),
     #[command(hide = true)]
     Launch(launch::Arguments),
 }
@@ -114,7 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Completions(arguments) => completions::run(&arguments, Cli::command()),
         Verb::Release(arguments) => with_signals(|signals| release::run(&arguments, signals)),
         Verb::Workflows(arguments) => workflows::run(&arguments),
-        Verb::Aws(verb) => with_signals(|signals| aws::run(&verb, signals)),
+        Verb::Operate(verb) => with_signals(|signals| operate::run(&verb, signals)),
         Verb::Launch(arguments) => launch::become_command(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -10,12 +10,12 @@ use super::{
     diagnosis::diagnose,
     errors::{code, explained, message},
     events,
+    risk::Change,
     stacks::{self, Existing, Wanted},
     triage::{Triage, has_ended, root_cause, triage},
 };
 use crate::{
     exit::{Exit, Failed},
-    plan::risk::Change,
     progress,
     render::template::Stack,
 };

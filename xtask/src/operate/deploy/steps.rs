@@ -24,11 +24,13 @@ use crate::{
     checkout::Checkout,
     environments::Name,
     exit::{Exit, Failed},
-    plan,
+    operate::{
+        plan,
+        verify::{checks, resources},
+    },
     release::verdict::{self, Verdict},
     render::{self, template::Stack},
     signals::Signals,
-    verify::{checks, resources},
 };
 
 /// What every release needs before it migrates, in order.

@@ -105,9 +105,9 @@ mod acting {
         aws::{self, Access, account::Account},
         contract::SECRETS,
         exit::{Exit, Failed},
+        operate::verify::{checks, secrets},
         progress::say,
         signals::Signals,
-        verify::{checks, secrets},
     };
 
     pub(super) async fn act(

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     access: Access,
     /// The image's digest, sha256:…; the one that runs unless given
-    #[arg(long, value_name = "DIGEST", value_parser = crate::plan::digest)]
+    #[arg(long, value_name = "DIGEST", value_parser = crate::operate::plan::digest)]
     image: Option<String>,
     /// Alarms may ring
     #[arg(long)]

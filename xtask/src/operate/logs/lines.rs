@@ -12,8 +12,6 @@ use super::Level;
 pub(super) struct Line {
     /// Milliseconds since 1970.
     pub(super) at: i64,
-    /// CloudWatch's name for it; unique.
-    pub(super) id: String,
     /// `api`, `worker` or `migrate`.
     pub(super) service: &'static str,
     /// The task's own id.
@@ -125,7 +123,6 @@ mod tests {
     fn line(text: &str) -> Line {
         Line {
             at: 1_700_000_000_123,
-            id: "1".to_owned(),
             service: "api",
             task: "0123456789abcdef".to_owned(),
             text: text.to_owned(),

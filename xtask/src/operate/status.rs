@@ -41,10 +41,12 @@ mod looking {
             releases::{self, Release},
             stacks, tasks,
         },
-        deploy::roll::SERVICES,
+        operate::{
+            deploy::roll::SERVICES,
+            verify::{checks::Check, resources},
+        },
         progress::say,
         render::template::Stack,
-        verify::{checks::Check, resources},
     };
 
     #[derive(Serialize)]

@@ -4,8 +4,6 @@
 pub(crate) mod asking;
 #[cfg(feature = "aws")]
 pub(crate) mod report;
-#[cfg(any(feature = "aws", test))]
-pub(crate) mod risk;
 #[cfg(feature = "aws")]
 mod words;
 

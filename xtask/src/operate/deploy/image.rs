@@ -7,7 +7,7 @@ use crate::{
     aws::account::Account,
     exit::{Exit, Failed},
     image::commit,
-    verify::resources,
+    operate::verify::resources,
 };
 
 /// The digest, and the commit that the image was made from in eight digits.

@@ -1,6 +1,6 @@
 //! `cargo xtask rollback`: a former release again.
 
-use crate::{aws::Access, deploy::Rolling};
+use crate::{aws::Access, operate::deploy::Rolling};
 
 /// Go back to a release that ran well
 ///
@@ -29,7 +29,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     signals: &crate::signals::Signals,
 ) -> anyhow::Result<std::process::ExitCode> {
-    use crate::{aws, deploy::log::Log};
+    use crate::{aws, operate::deploy::log::Log};
 
     let log = Log::new(arguments.access.json, 7);
     let ended = aws::wait(going_back::go(arguments, &log, signals));
@@ -52,16 +52,18 @@ mod going_back {
             releases::{self, Outcome, Release},
             state, until,
         },
-        deploy::{
-            log::Log,
-            outcome,
-            roll::Source,
-            session::{Place, Session},
-            steps,
-        },
         exit::{Exit, Failed},
+        operate::{
+            deploy::{
+                log::Log,
+                outcome,
+                roll::Source,
+                session::{Place, Session},
+                steps,
+            },
+            verify::resources,
+        },
         signals::Signals,
-        verify::resources,
     };
 
     /// As far as the ledger is looked through.

@@ -9,8 +9,8 @@ use super::Arguments;
 use crate::{
     aws::{account::Account, errors::explained, once, parameters},
     contract::Task,
-    deploy::{log::Log, roll::Watcher},
     exit::{Exit, Failed},
+    operate::deploy::{log::Log, roll::Watcher},
     render::template::Stack,
 };
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_cloudformation::types::ResourceChange;
 
-use super::risk::{Change, Replacement};
+use crate::aws::risk::{Change, Replacement};
 
 impl From<ResourceChange> for Change {
     fn from(change: ResourceChange) -> Self {

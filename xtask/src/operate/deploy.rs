@@ -27,7 +27,7 @@ pub(crate) mod stopped;
 #[cfg(feature = "aws")]
 mod task;
 
-use crate::{aws::Access, plan::digest};
+use crate::{aws::Access, operate::plan::digest};
 
 /// Deploy an image: check, migrate, roll, prove, record
 ///

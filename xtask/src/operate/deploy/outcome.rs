@@ -17,8 +17,8 @@ use crate::{
         releases::{self, Outcome, Release},
     },
     exit::{self, Exit, Failed},
+    operate::verify::{checks::Check, resources},
     render::template::{Stack, text},
-    verify::{checks::Check, resources},
 };
 
 /// Between two looks at the alarms.

@@ -16,8 +16,8 @@ use crate::{
         once,
         tasks::{self, Lines},
     },
-    deploy::stopped,
     exit::{Exit, Failed},
+    operate::deploy::stopped,
     progress::say,
     signals::{Interrupted, Signals},
 };

@@ -7,7 +7,7 @@ use aws_sdk_cloudformation::types::ResourceChange;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::risk::{Change, Replacement, Risk};
+use crate::aws::risk::{Change, Replacement, Risk};
 use crate::{
     aws::{
         account::Account,

@@ -48,8 +48,8 @@ pub(super) async fn read(arguments: &Arguments) -> anyhow::Result<()> {
     let mut told = BTreeMap::new();
     loop {
         let mut sources = sources(&account, arguments, released.as_ref()).await?;
-        while let Some(line) = next(&account, &mut sources, from).await? {
-            if told.insert(line.id.clone(), line.at).is_none() {
+        while let Some(Event { id, line }) = next(&account, &mut sources, from).await? {
+            if told.insert(id, line.at).is_none() {
                 tell(arguments, &line)?;
             }
         }
@@ -81,6 +81,12 @@ fn tell(arguments: &Arguments, line: &Line) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A line, and CloudWatch's name for it, which no other line has.
+struct Event {
+    id: String,
+    line: Line,
+}
+
 /// A log group, or some of its streams, read page by page.
 struct Source {
     task: Task,
@@ -88,7 +94,7 @@ struct Source {
     /// All of them where there is no list.
     streams: Option<Vec<String>>,
     pattern: Option<String>,
-    page: VecDeque<Line>,
+    page: VecDeque<Event>,
     token: Option<String>,
     has_ended: bool,
 }
@@ -130,14 +136,14 @@ async fn next(
     account: &Account,
     sources: &mut [Source],
     from: i64,
-) -> anyhow::Result<Option<Line>> {
+) -> anyhow::Result<Option<Event>> {
     for source in sources.iter_mut() {
         source.fill(account, from).await?;
     }
     let earliest = sources
         .iter_mut()
         .filter(|source| !source.page.is_empty())
-        .min_by_key(|source| source.page.front().map(|line| line.at));
+        .min_by_key(|source| source.page.front().map(|event| event.line.at));
     Ok(earliest.and_then(|source| source.page.pop_front()))
 }
 
@@ -165,7 +171,7 @@ impl Source {
             };
             let events = answer.events.unwrap_or_default();
             self.page
-                .extend(events.into_iter().map(|event| line(self.task, event)));
+                .extend(events.into_iter().map(|kept| event(self.task, kept)));
             self.token = answer.next_token;
             self.has_ended = self.token.is_none();
         }
@@ -173,17 +179,18 @@ impl Source {
     }
 }
 
-fn line(task: Task, event: FilteredLogEvent) -> Line {
-    let stream = event.log_stream_name.unwrap_or_default();
-    let text = event.message.unwrap_or_default();
-    let at = event.timestamp.unwrap_or_default();
-    Line {
-        at,
-        id: event
-            .event_id
-            .unwrap_or_else(|| format!("{at} {stream} {text}")),
-        service: task.name(),
-        task: tasks::short(&stream).to_owned(),
-        text,
+fn event(task: Task, kept: FilteredLogEvent) -> Event {
+    let stream = kept.log_stream_name.unwrap_or_default();
+    let text = kept.message.unwrap_or_default();
+    let at = kept.timestamp.unwrap_or_default();
+    let id = kept.event_id;
+    Event {
+        id: id.unwrap_or_else(|| format!("{at} {stream} {text}")),
+        line: Line {
+            at,
+            service: task.name(),
+            task: tasks::short(&stream).to_owned(),
+            text,
+        },
     }
 }

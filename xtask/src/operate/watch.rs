@@ -29,7 +29,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     signals: &crate::signals::Signals,
 ) -> anyhow::Result<std::process::ExitCode> {
-    use crate::{aws, deploy::log::Log};
+    use crate::{aws, operate::deploy::log::Log};
 
     let log = Log::new(arguments.access.json, 1);
     let ended = aws::wait(aws::until(signals, watching::watch(arguments, &log)));

@@ -14,13 +14,13 @@ use super::{
 use crate::{
     aws::{account::Account, lock, state, until},
     contract::{Task, settings},
-    deploy::{
+    exit::{self, Exit, Failed},
+    operate::deploy::{
         OnInterrupt, Rolling,
         log::Log,
         migration,
         session::{Place, Session},
     },
-    exit::{self, Exit, Failed},
     progress::say,
     signals::Signals,
 };
