@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_json_is_shown_and_is_json_for_programs() {
-        for text in ["thread 'main' panicked", "{\"half\": ", "[1]", "", "17"] {
+        for text in ["thread 'main' panicked", "{\"half\":", "[1]", "", "17"] {
             let line = line(text);
             assert!(line.readable().ends_with(text), "{text}");
             let read: Value = serde_json::from_str(&line.json()).expect("JSON");
