@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use control::{Cancelled, call_off, cancel, retry, retry_all};
-pub use enqueueing::{Options, When, enqueue, enqueue_with};
+pub use enqueueing::{Options, When, enqueue, enqueue_all, enqueue_with};
 pub use records::{Attempt, Filter, Page, Record, State, attempts, get, get_for, list};
 pub use rules::{Backoff, KINDS, Rules, Uniqueness};
 pub use stats::{KindStats, Stats, stats};

@@ -1,13 +1,20 @@
 //! How a job comes to be.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Job, Uniqueness};
 use crate::{Result, trace::TraceContext};
+
+/// How many are added by one statement.
+const BATCH: usize = 1000;
 
 /// What differs from the rules of the job's kind.
 #[derive(Clone, Debug, Default)]
@@ -41,58 +48,144 @@ pub async fn enqueue(db: &mut PgConnection, job: &Job) -> Result<Uuid> {
 /// # Errors
 /// Where the database fails.
 pub async fn enqueue_with(db: &mut PgConnection, job: &Job, options: &Options) -> Result<Uuid> {
-    let forever = job.rules().uniqueness == Uniqueness::Forever;
-    insert(db, job, options, &job.unique_key(), forever).await
+    one(db, New::of(job), options).await
+}
+
+/// As [`enqueue`] for each of `jobs`, whose ids are given in the same order, and for a fraction of what
+/// that costs.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn enqueue_all(db: &mut PgConnection, jobs: &[Job]) -> Result<Vec<Uuid>> {
+    let mut ids = Vec::with_capacity(jobs.len());
+    for batch in jobs.chunks(BATCH) {
+        let batch: Vec<New<'_>> = batch.iter().map(New::of).collect();
+        ids.extend(insert(db, &batch, &Options::default()).await?);
+    }
+    Ok(ids)
 }
 
 /// The job of a slot of the clock, of which there is one for ever.
 pub(super) async fn enqueue_slot(db: &mut PgConnection, job: &Job, slot: &str) -> Result<Uuid> {
     let unique_key = format!("periodic:{slot}");
-    insert(db, job, &Options::default(), &unique_key, true).await
+    let new = New {
+        job,
+        unique_key,
+        forever: true,
+    };
+    one(db, new, &Options::default()).await
 }
 
-async fn insert(
-    db: &mut PgConnection,
-    job: &Job,
-    options: &Options,
-    unique_key: &str,
+/// A job to be added, unless one of its key exists.
+struct New<'a> {
+    job: &'a Job,
+    unique_key: String,
     forever: bool,
-) -> Result<Uuid> {
-    let rules = job.rules();
+}
+
+impl<'a> New<'a> {
+    fn of(job: &'a Job) -> Self {
+        Self {
+            job,
+            unique_key: job.unique_key(),
+            forever: job.rules().uniqueness == Uniqueness::Forever,
+        }
+    }
+}
+
+async fn one(db: &mut PgConnection, new: New<'_>, options: &Options) -> Result<Uuid> {
+    let ids = insert(db, &[new], options).await?;
+    Ok(ids[0])
+}
+
+/// Gives an id for each of `all`, in the same order.
+async fn insert(db: &mut PgConnection, all: &[New<'_>], options: &Options) -> Result<Vec<Uuid>> {
+    // No statement may come upon a row twice.
+    let mut keys = HashSet::new();
+    let distinct = all.iter().filter(|new| keys.insert(&new.unique_key));
+    let rows = Rows::of(distinct, options);
     let (at, delay) = match options.when {
         When::Now => (None, Duration::ZERO),
         When::After(delay) => (None, delay),
         When::At(at) => (Some(at), Duration::ZERO),
     };
     // An update that changes nothing, because `do nothing` would give no id.
-    let public_id = sqlx::query_scalar!(
+    let ids = sqlx::query!(
         r#"
         insert into job (
-            kind, args_version, args, queue, priority, workspace_id, user_id, unique_key, unique_forever,
+            public_id, kind, args_version, args, queue, priority, workspace_id, user_id, unique_key, unique_forever,
             max_attempts, trace_context, run_at, state
         )
-        select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, due.at,
-            case when due.at > now() then 'scheduled' else 'ready' end
-        from (select coalesce($12, now() + make_interval(secs => $13)) as at) as due
+        select new.*, $12, due.at, case when due.at > now() then 'scheduled' else 'ready' end
+        from unnest(
+                $1::uuid[], $2::text[], $3::smallint[], $4::jsonb[], $5::text[], $6::smallint[], $7::uuid[], $8::uuid[],
+                $9::text[], $10::boolean[], $11::integer[]
+            ) as new,
+            (select coalesce($13, now() + make_interval(secs => $14)) as at) as due
         on conflict (unique_key) where state in ('scheduled', 'ready', 'running') or unique_forever
         do update set unique_key = excluded.unique_key
-        returning public_id
+        returning unique_key as "unique_key!", public_id
         "#,
-        rules.kind,
-        rules.args_version,
-        job.args(),
-        options.queue.as_deref().unwrap_or(rules.queue),
-        options.priority.unwrap_or(rules.priority),
-        job.workspace_id(),
-        job.user_id(),
-        unique_key,
-        forever,
-        rules.max_attempts,
+        &rows.public_ids,
+        &rows.kinds as &[&str],
+        &rows.args_versions,
+        &rows.args,
+        &rows.queues as &[&str],
+        &rows.priorities,
+        &rows.workspace_ids as &[Option<Uuid>],
+        &rows.user_ids as &[Option<Uuid>],
+        &rows.unique_keys as &[&str],
+        &rows.forever,
+        &rows.max_attempts,
         TraceContext::current().map(|trace| trace.to_string()),
         at,
         delay.as_secs_f64(),
     )
-    .fetch_one(db)
+    .fetch_all(db)
     .await?;
-    Ok(public_id)
+    let ids: HashMap<String, Uuid> = ids
+        .into_iter()
+        .map(|row| (row.unique_key, row.public_id))
+        .collect();
+    Ok(all.iter().map(|new| ids[&new.unique_key]).collect())
+}
+
+/// Column by column.
+#[derive(Default)]
+struct Rows<'a> {
+    public_ids: Vec<Uuid>,
+    kinds: Vec<&'a str>,
+    args_versions: Vec<i16>,
+    args: Vec<Value>,
+    queues: Vec<&'a str>,
+    priorities: Vec<i16>,
+    workspace_ids: Vec<Option<Uuid>>,
+    user_ids: Vec<Option<Uuid>>,
+    unique_keys: Vec<&'a str>,
+    forever: Vec<bool>,
+    max_attempts: Vec<i32>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(all: impl Iterator<Item = &'a New<'a>>, options: &'a Options) -> Self {
+        let mut rows = Self::default();
+        for new in all {
+            let (job, rules) = (new.job, new.job.rules());
+            // Of rising value, so that the end of the index takes them all.
+            rows.public_ids.push(Uuid::now_v7());
+            rows.kinds.push(rules.kind);
+            rows.args_versions.push(rules.args_version);
+            rows.args.push(job.args());
+            rows.queues
+                .push(options.queue.as_deref().unwrap_or(rules.queue));
+            rows.priorities
+                .push(options.priority.unwrap_or(rules.priority));
+            rows.workspace_ids.push(job.workspace_id());
+            rows.user_ids.push(job.user_id());
+            rows.unique_keys.push(&new.unique_key);
+            rows.forever.push(new.forever);
+            rows.max_attempts.push(rules.max_attempts);
+        }
+        rows
+    }
 }

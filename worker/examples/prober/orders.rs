@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgTransaction, postgres::PgConnectOptions};
 use taskhub::{
     database,
-    jobs::{self, Job, probe::Probe},
+    jobs::{
+        self, Job,
+        probe::{Mode, Probe},
+    },
 };
 use uuid::Uuid;
 
@@ -64,7 +67,7 @@ pub(crate) enum Order {
         probes: Vec<Probe>,
         commit: bool,
     },
-    /// Adds so many jobs that only touch the database, each by itself but in one transaction.
+    /// Adds so many jobs that only touch the database, in one transaction.
     Bulk {
         count: u32,
     },
@@ -189,24 +192,31 @@ async fn added<'db>(
     probes: &[Probe],
 ) -> anyhow::Result<(PgTransaction<'db>, Vec<Uuid>)> {
     let mut transaction = db.begin().await?;
-    let mut ids = Vec::new();
     for probe in probes {
         sqlx::query("insert into probe_cause (probe_id) values ($1)")
             .bind(probe.id)
             .execute(&mut *transaction)
             .await?;
-        ids.push(jobs::enqueue(&mut transaction, &Job::Probe(probe.clone())).await?);
     }
+    let jobs: Vec<Job> = probes.iter().cloned().map(Job::Probe).collect();
+    let ids = jobs::enqueue_all(&mut transaction, &jobs).await?;
     Ok((transaction, ids))
 }
 
 async fn bulk(db: &mut PgConnection, count: u32) -> anyhow::Result<()> {
+    let jobs: Vec<Job> = (0..count)
+        .map(|_| {
+            Job::Probe(Probe {
+                id: Uuid::now_v7(),
+                mode: Mode::Database,
+                workspace_id: None,
+                sink: None,
+                milliseconds: 0,
+            })
+        })
+        .collect();
     let mut transaction = db.begin().await?;
-    for _ in 0..count {
-        let probe: Probe =
-            serde_json::from_value(json!({ "id": Uuid::new_v4(), "mode": "database" }))?;
-        jobs::enqueue(&mut transaction, &Job::Probe(probe)).await?;
-    }
+    jobs::enqueue_all(&mut transaction, &jobs).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -172,3 +172,34 @@ async fn a_job_carries_on_the_trace_of_its_cause() {
     let stored = jobs::get(&database.pool, untraced).await.unwrap();
     assert_eq!(stored.trace_context, None);
 }
+
+#[tokio::test]
+async fn many_are_enqueued_as_each_would_be() {
+    let database = Database::create().await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let [known, new] = [welcome(), welcome()];
+    let first = jobs::enqueue(&mut db, &known).await.unwrap();
+    let erasure = Job::EraseAccount {
+        user_id: Uuid::now_v7(),
+    };
+    let mut all = vec![new.clone(), known.clone(), erasure, new, known];
+    // More than one statement takes.
+    all.extend((0..2500).map(|_| welcome()));
+    let ids = jobs::enqueue_all(&mut db, &all).await.unwrap();
+
+    assert_eq!(ids.len(), all.len());
+    assert_eq!((ids[1], ids[4]), (first, first));
+    assert_eq!(ids[3], ids[0]);
+    assert_eq!(count(&database.pool).await, 3 + 2500);
+    for place in [0, 2, 5, 2504] {
+        let stored = jobs::get(&database.pool, ids[place]).await.unwrap();
+        assert_eq!(stored.kind, all[place].rules().kind);
+        assert_eq!(stored.state, State::Ready);
+        let (Job::WelcomeEmail { user_id } | Job::EraseAccount { user_id }) = all[place] else {
+            panic!("{:?}", all[place]);
+        };
+        assert_eq!(stored.user_id, Some(user_id));
+        assert_eq!(stored.args, serde_json::json!({ "user_id": user_id }));
+    }
+    assert!(jobs::enqueue_all(&mut db, &[]).await.unwrap().is_empty());
+}
