@@ -12,7 +12,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use crate::{Worker, attempt, jobs, measures};
 
 /// How many jobs share a transaction. More would gain little and lose more to one that fails.
-pub(crate) const SIZE: usize = 50;
+pub(crate) const SIZE: usize = 100;
 
 /// The longest a batch may take: its jobs are meant to take moments.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -50,10 +50,12 @@ async fn run(worker: &Arc<Worker>, leases: Vec<Lease>, mut slots: OwnedSemaphore
 }
 
 async fn together(worker: &Worker, leases: &[Lease]) -> anyhow::Result<Completed> {
+    let jobs = leases
+        .iter()
+        .map(|lease| Ok((lease, lease.job()?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let mut transaction = worker.options.db.begin().await?;
-    for lease in leases {
-        jobs::effect(&mut transaction, lease, lease.job()?).await?;
-    }
+    jobs::effects(&mut transaction, &jobs).await?;
     let held: Vec<Hold> = leases.iter().map(Lease::hold).collect();
     leases::complete_all(transaction, &held).await
 }

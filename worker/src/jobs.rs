@@ -45,29 +45,36 @@ pub(crate) async fn handle(worker: &Worker, lease: &Lease) -> anyhow::Result<Com
         Job::Probe(probe) if probe.mode != Mode::Database => probe::run(db, lease, &probe).await,
         job => {
             let mut transaction = db.begin().await?;
-            effect(&mut transaction, lease, job).await?;
+            effects(&mut transaction, &[(lease, job)]).await?;
             leases::complete(transaction, lease).await
         }
     }
 }
 
-/// The effect of a [batchable](Job::is_batchable) job, in the transaction of its end.
-pub(crate) async fn effect(db: &mut PgConnection, lease: &Lease, job: Job) -> anyhow::Result<()> {
-    match job {
-        Job::EraseAccount { user_id } => {
-            users::erase(db, user_id).await?;
-        }
-        #[cfg(feature = "probe")]
-        Job::Probe(probe) => taskhub::jobs::probe::record(db, &probe, lease).await?,
-        Job::WelcomeEmail { .. }
-        | Job::PasswordResetEmail { .. }
-        | Job::RemoveOldSessions {}
-        | Job::RemoveOldJobs {}
-        | Job::RemoveOldIdempotencyKeys {}
-        | Job::EmptyTrash {} => {
-            anyhow::bail!("a {} does not go into a batch", lease.rules.kind);
+/// The effects of [batchable](Job::is_batchable) jobs, in the transaction of their end. A kind of which
+/// there are many is better done in one statement for all of them.
+pub(crate) async fn effects(db: &mut PgConnection, jobs: &[(&Lease, Job)]) -> anyhow::Result<()> {
+    #[cfg(feature = "probe")]
+    let mut probes = Vec::new();
+    for (lease, job) in jobs {
+        match job {
+            Job::EraseAccount { user_id } => {
+                users::erase(&mut *db, *user_id).await?;
+            }
+            #[cfg(feature = "probe")]
+            Job::Probe(probe) => probes.push((*lease, probe)),
+            Job::WelcomeEmail { .. }
+            | Job::PasswordResetEmail { .. }
+            | Job::RemoveOldSessions {}
+            | Job::RemoveOldJobs {}
+            | Job::RemoveOldIdempotencyKeys {}
+            | Job::EmptyTrash {} => {
+                anyhow::bail!("a {} does not go into a batch", lease.rules.kind);
+            }
         }
     }
+    #[cfg(feature = "probe")]
+    taskhub::jobs::probe::record(db, &probes).await?;
     Ok(())
 }
 

@@ -14,7 +14,6 @@ pub const TABLE: &str = "
         probe_id uuid not null,
         job_id uuid not null,
         attempt integer not null,
-        worker_id text,
         at timestamptz not null default clock_timestamp()
     )
 ";
@@ -55,21 +54,23 @@ pub(super) fn upgraded_from_1(mut args: serde_json::Value) -> serde_json::Value 
     args
 }
 
-/// Inserts the row.
+/// Inserts the row of each, in one statement.
 ///
 /// # Errors
 /// Where the database fails or has no such table.
-pub async fn record(db: &mut PgConnection, probe: &Probe, lease: &Lease) -> Result<()> {
+pub async fn record(db: &mut PgConnection, done: &[(&Lease, &Probe)]) -> Result<()> {
+    let probe_ids: Vec<Uuid> = done.iter().map(|(_, probe)| probe.id).collect();
+    let job_ids: Vec<Uuid> = done.iter().map(|(lease, _)| lease.public_id).collect();
+    let attempts: Vec<i32> = done.iter().map(|(lease, _)| lease.attempt).collect();
     sqlx::query(
         "
-        insert into probe_effect (probe_id, job_id, attempt, worker_id)
-        select $1, $2, $3, worker_id from job where id = $4
+        insert into probe_effect (probe_id, job_id, attempt)
+        select * from unnest($1::uuid[], $2::uuid[], $3::integer[])
         ",
     )
-    .bind(probe.id)
-    .bind(lease.public_id)
-    .bind(lease.attempt)
-    .bind(lease.id)
+    .bind(probe_ids)
+    .bind(job_ids)
+    .bind(attempts)
     .execute(db)
     .await?;
     Ok(())

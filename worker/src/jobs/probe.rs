@@ -24,7 +24,7 @@ pub(super) async fn run(db: &PgPool, lease: &Lease, probe: &Probe) -> anyhow::Re
         Mode::Crash => std::process::abort(),
     }
     let mut transaction = db.begin().await?;
-    probe::record(&mut transaction, probe, lease).await?;
+    probe::record(&mut transaction, &[(lease, probe)]).await?;
     leases::complete(transaction, lease).await
 }
 
