@@ -79,14 +79,26 @@ pub async fn cancel(db: &mut PgConnection, public_id: Uuid) -> Result<Cancelled>
 pub async fn retry(db: &mut PgConnection, public_id: Uuid) -> Result<()> {
     let retried = sqlx::query_scalar!(
         r#"
-        with replayed as (
+        with finished as materialized (
+            select id, state, attempt, worker_id, finished_at from job
+            where public_id = $1 and (state in ('dead', 'cancelled') or state = 'done' and unique_forever)
+            for update
+        ), replayed as (
             update job
             set state = 'ready', run_at = now(), attempt = 0, crashes = 0, finished_at = null, worker_id = null,
                 progress = null, result = null, cancel_requested = false
-            where public_id = $1 and (state in ('dead', 'cancelled') or state = 'done' and unique_forever)
-            returning id
+            from finished
+            where job.id = finished.id
+            returning job.id
         )
-        insert into job_log (job_id, attempt, outcome) select id, 0, 'replayed' from replayed
+        insert into job_log (job_id, attempt, outcome, worker_id, at)
+        -- A success is told by the job's row until now, when it is made anew. Older workers logged it.
+        select id, attempt, 'succeeded', worker_id, finished_at from finished
+        where state = 'done' and not exists (
+            select from job_log where job_id = finished.id and outcome = 'succeeded' and at = finished_at
+        )
+        union all
+        select id, 0, 'replayed', null, now() from replayed
         returning id
         "#,
         public_id,

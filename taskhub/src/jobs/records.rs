@@ -153,13 +153,25 @@ async fn find(db: &PgPool, public_id: Uuid, reader: Option<Uuid>) -> Result<Reco
 pub async fn attempts(db: &PgPool, public_id: Uuid) -> Result<Vec<Attempt>> {
     Ok(sqlx::query_as!(
         Attempt,
-        "
-        select job_log.attempt, outcome, job_log.worker_id, error, at
-        from job_log join job on job.id = job_log.job_id
-        where public_id = $1
-        order by job_log.id
+        r#"
+        with wanted as (
+            select id, state, attempt, worker_id, finished_at from job where public_id = $1
+        ), log as (
+            select job_log.id as place, job_log.attempt, outcome, job_log.worker_id, error, at
+            from job_log join wanted on wanted.id = job_log.job_id
+            union all
+            -- Success is told by the job's own row; older workers logged it as well.
+            select 9223372036854775807, attempt, 'succeeded', worker_id, null, finished_at
+            from wanted
+            where state = 'done' and not exists (
+                select from job_log where job_id = wanted.id and outcome = 'succeeded' and at = finished_at
+            )
+        )
+        select attempt as "attempt!", outcome as "outcome!", worker_id, error, at as "at!"
+        from log
+        order by place
         limit 1000
-        ",
+        "#,
         public_id,
     )
     .fetch_all(db)

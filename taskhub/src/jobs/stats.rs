@@ -53,24 +53,33 @@ pub async fn stats(db: &PgPool) -> Result<Stats> {
         kind.dead += count.dead;
         kind.oldest_seconds = kind.oldest_seconds.max(count.oldest.as_secs_f64());
     }
-    // The newest attempts have the highest ids, so that only these are read.
+    // Success is told by the job itself, everything else by the log, whose newest rows have the highest
+    // ids. Where one of the two is cut off, neither is counted beyond that.
     let attempts = sqlx::query!(
         r#"
-        with recent as materialized (
+        with log as materialized (
             select job_id, outcome, at from job_log order by id desc limit $1
-        ), counted as materialized (
-            select job.queue, job.kind, outcome, count(*)
-            from recent join job on job.id = recent.job_id
-            where at > now() - make_interval(mins => $2)
-            group by job.queue, job.kind, outcome
+        ), done as materialized (
+            select queue, kind, finished_at as at from job
+            where state = 'done' and finished_at > now() - make_interval(mins => $2)
+            order by finished_at desc
+            limit $1
+        ), since as materialized (
+            select greatest(
+                now() - make_interval(mins => $2),
+                (select min(at) from log having count(*) >= $1),
+                (select min(at) from done having count(*) >= $1)
+            ) as at
+        ), ended as (
+            select job.queue, job.kind, outcome, log.at from log join job on job.id = log.job_id
+            where outcome <> 'succeeded'
+            union all
+            select queue, kind, 'succeeded', at from done
         )
-        select queue as "queue!", kind as "kind!", outcome as "outcome!", counted.count as "count!",
-            (
-                select case when count(*) < $1 then $2 * 60
-                    else least(extract(epoch from now() - min(at)), $2 * 60) end
-                from recent
-            )::float8 as "period!"
-        from counted
+        select queue as "queue!", kind as "kind!", outcome as "outcome!", count(*) as "count!",
+            extract(epoch from now() - since.at)::float8 as "period!"
+        from ended join since on ended.at >= since.at
+        group by queue, kind, outcome, since.at
         "#,
         ATTEMPTS,
         MINUTES,

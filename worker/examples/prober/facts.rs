@@ -16,9 +16,15 @@ pub(crate) async fn all(db: &mut PgConnection) -> anyhow::Result<Value> {
             ),
             'log', (
                 select coalesce(jsonb_agg(jsonb_build_object(
-                    'job', public_id, 'attempt', job_log.attempt, 'outcome', outcome,
-                    'worker', job_log.worker_id, 'at', extract(epoch from at)
-                ) order by job_log.id), '[]') from job_log join job on job.id = job_id
+                    'job', job, 'attempt', attempt, 'outcome', outcome,
+                    'worker', worker_id, 'at', extract(epoch from at)
+                ) order by at), '[]')
+                from (
+                    select public_id, job_log.attempt, outcome, job_log.worker_id, at
+                    from job_log join job on job.id = job_id
+                    union all
+                    select job_id, attempt, 'succeeded', worker_id, at from probe_success
+                ) as ended (job, attempt, outcome, worker_id, at)
             ),
             'effects', (
                 select coalesce(jsonb_agg(jsonb_build_object('job', job_id, 'attempt', attempt)), '[]')

@@ -25,7 +25,7 @@ const LONG_LIMIT: Duration = Duration::from_secs(300);
 /// What whoever enqueues writes in the same transaction, as the change that causes a job.
 const CAUSES: &str = "create table if not exists probe_cause (probe_id uuid not null)";
 
-/// A history of leases that does not come from the code which is tried.
+/// A history of leases and of successes that does not come from the code which is tried.
 const LEASES: &str = "
     create table if not exists probe_lease (
         token uuid primary key,
@@ -35,6 +35,25 @@ const LEASES: &str = "
         until timestamptz not null,
         ended_at timestamptz
     );
+
+    create table if not exists probe_success (
+        job_id uuid not null,
+        attempt integer not null,
+        worker_id text,
+        at timestamptz not null default clock_timestamp()
+    );
+
+    create or replace function probe_success() returns trigger language plpgsql as $$
+    begin
+        insert into probe_success (job_id, attempt, worker_id) values (new.public_id, new.attempt, new.worker_id);
+        return null;
+    end
+    $$;
+
+    -- Also where it was done already.
+    create or replace trigger probe_success after update of state on job for each row
+    when (new.state = 'done')
+    execute function probe_success();
 
     create or replace function probe_lease() returns trigger language plpgsql as $$
     begin

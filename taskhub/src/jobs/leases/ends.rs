@@ -75,22 +75,16 @@ async fn finish(
     Ok(Completed(()))
 }
 
-/// Writes down which of them ended well, and tells how many.
+/// Ends them well, and tells how many. The job's own row says so; the log keeps what the row does not.
 #[cfg(not(feature = "unfenced"))]
 async fn end(db: &mut PgConnection, held: &[Hold], result: Option<&Value>) -> Result<u64> {
     let (ids, tokens) = ids_and_tokens(held);
     Ok(sqlx::query!(
         r#"
-        with ended as (
-            update job
-            set state = 'done', lease_token = null, lease_until = null, finished_at = now(),
-                last_error = null, cancel_requested = false, result = $3
-            from unnest($1::bigint[], $2::uuid[]) as held (id, token)
-            where job.id = held.id and lease_token = held.token
-            returning job.id, attempt, worker_id
-        )
-        insert into job_log (job_id, attempt, outcome, worker_id)
-        select id, attempt, 'succeeded', worker_id from ended
+        update job
+        set state = 'done', lease_token = null, lease_until = null, finished_at = now(),
+            last_error = null, cancel_requested = false, result = $3
+        where id = any($1) and (id, lease_token) in (select * from unnest($1::bigint[], $2::uuid[]))
         "#,
         &ids,
         &tokens,
@@ -107,14 +101,9 @@ async fn end(db: &mut PgConnection, held: &[Hold], result: Option<&Value>) -> Re
     let (ids, _) = ids_and_tokens(held);
     sqlx::query(
         "
-        with ended as (
-            update job
-            set state = 'done', lease_token = null, lease_until = null, finished_at = now(), result = $2
-            where id = any($1)
-            returning id, attempt, worker_id
-        )
-        insert into job_log (job_id, attempt, outcome, worker_id)
-        select id, attempt, 'succeeded', worker_id from ended
+        update job
+        set state = 'done', lease_token = null, lease_until = null, finished_at = now(), result = $2
+        where id = any($1)
         ",
     )
     .bind(&ids)
@@ -194,8 +183,7 @@ pub async fn hand_back(db: &PgPool, held: &[Hold]) -> Result<u64> {
         set state = case when cancel_requested then 'cancelled' else 'ready' end,
             finished_at = case when cancel_requested then now() end,
             attempt = attempt - 1, lease_token = null, lease_until = null, worker_id = null, cancel_requested = false
-        from unnest($1::bigint[], $2::uuid[]) as held (id, token)
-        where job.id = held.id and lease_token = held.token
+        where id = any($1) and (id, lease_token) in (select * from unnest($1::bigint[], $2::uuid[]))
         "#,
         &ids,
         &tokens,

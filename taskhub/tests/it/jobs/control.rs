@@ -140,7 +140,29 @@ async fn a_job_that_is_done_is_repeated_only_where_it_stands_for_every_later_one
     }
     retry(db, welcome).await.unwrap();
     assert_eq!(state(db, welcome).await, State::Ready);
+    assert_eq!(outcomes(db, welcome).await, ["succeeded", "replayed"]);
     assert!(is_refused(retry(db, erase).await));
+
+    finish(db, &claim(db, Past::Clean).await[0]).await;
+    // As workers of earlier releases do.
+    sqlx::query!(
+        "
+        insert into job_log (job_id, attempt, outcome, worker_id, at)
+        select id, attempt, 'succeeded', worker_id, finished_at from job where public_id = $1
+        ",
+        welcome,
+    )
+    .execute(db)
+    .await
+    .unwrap();
+    let twice = ["succeeded", "replayed", "succeeded"];
+    assert_eq!(outcomes(db, welcome).await, twice);
+    retry(db, welcome).await.unwrap();
+    let outcomes = outcomes(db, welcome).await;
+    assert_eq!(
+        (&outcomes[..3], outcomes[3].as_str()),
+        (&twice.map(str::to_owned)[..], "replayed")
+    );
 }
 
 #[tokio::test]
