@@ -97,13 +97,12 @@ pub async fn extend(db: &PgPool, held: &[Hold]) -> Result<Vec<Extended>> {
         Extended,
         r#"
         with held as materialized (
-            select job.id, held.length
-            from unnest($1::bigint[], $2::uuid[], $3::float8[]) as held (id, token, length)
-            join job on job.id = held.id and lease_token = held.token
-            for no key update of job skip locked
+            select id from job
+            where id = any($1) and (id, lease_token) in (select * from unnest($1::bigint[], $2::uuid[]))
+            for no key update skip locked
         )
         update job
-        set lease_until = now() + make_interval(secs => held.length)
+        set lease_until = now() + make_interval(secs => ($3::float8[])[array_position($1, job.id)])
         from held
         where job.id = held.id
         returning job.id, cancel_requested

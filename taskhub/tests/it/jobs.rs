@@ -6,6 +6,7 @@ mod enqueueing;
 mod housekeeping;
 mod leases;
 mod periodic;
+mod plans;
 mod records;
 mod sharing;
 

@@ -95,20 +95,20 @@ async fn take(
         with due as materialized (
             select id
             from job
-            where id = any($1) and state = 'ready' and run_at <= now() and (crashes > 0) = $2
-                and exists (
-                    select from unnest($3::text[], $4::smallint[]) as known (kind, version)
-                    where known.kind = job.kind and known.version >= job.args_version
-                )
+            where id = any($1)
+                -- In a form that no other index suits than that of `id`.
+                and case state when 'ready' then run_at <= now() and (crashes > 0) = $2 end
+                and args_version <= ($4::smallint[])[array_position($3::text[], kind)]
             order by array_position($1, id)
             limit $6
             for update skip locked
         )
         update job
         set state = 'running', attempt = attempt + 1, lease_token = gen_random_uuid(),
-            lease_until = now() + make_interval(secs => known.length), worker_id = $7, progress = null
-        from due, unnest($3::text[], $5::float8[]) as known (kind, length)
-        where job.id = due.id and known.kind = job.kind
+            lease_until = now() + make_interval(secs => ($5::float8[])[array_position($3::text[], kind)]),
+            worker_id = $7, progress = null
+        from due
+        where job.id = due.id
         returning job.id, public_id, lease_token as "token!", attempt, job.kind, args_version, args, trace_context,
             extract(epoch from now() - run_at)::float8 as "waited!"
         "#,
@@ -151,7 +151,7 @@ pub async fn left(db: &PgPool, ids: &[i64]) -> Result<Vec<Left>> {
     let rows = sqlx::query!(
         r#"
         select id, kind, args_version, crashes from job
-        where id = any($1) and state = 'ready' and run_at <= now()
+        where id = any($1) and case state when 'ready' then run_at <= now() end
         order by array_position($1, id)
         "#,
         ids,
