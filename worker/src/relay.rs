@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use taskhub::{
-    jobs::waiting::{self, Due},
+    jobs::waiting,
     queue::{
         Keys, Listener,
         tickets::{Issuer, WINDOW},
@@ -94,7 +94,20 @@ impl Relay {
 
     /// Issues tickets for what is due and gives the pause until the next time.
     async fn issue(&mut self) -> Duration {
-        let due = match self.due().await {
+        let pause = self.issue_due().await;
+        // Afterwards, so that what was enqueued for now does not wait for it.
+        let control = &self.worker.options.control;
+        let promotion = waiting::promote(control, &self.queue);
+        match within(STATEMENT_LIMIT, promotion).await {
+            Ok(promoted) if promoted > 0 && pause == POLL => SHORTEST_PAUSE,
+            Ok(_) | Err(_) => pause,
+        }
+    }
+
+    async fn issue_due(&mut self) -> Duration {
+        let control = &self.worker.options.control;
+        let due = waiting::due(control, &self.queue, WINDOW);
+        let due = match within(STATEMENT_LIMIT, due).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "the due jobs are unknown");
@@ -110,14 +123,6 @@ impl Relay {
         };
         self.pause = next_pause(self.pause, issued);
         self.pause
-    }
-
-    async fn due(&self) -> anyhow::Result<Due> {
-        let control = &self.worker.options.control;
-        let promoted = within(STATEMENT_LIMIT, waiting::promote(control, &self.queue)).await?;
-        let mut due = within(STATEMENT_LIMIT, waiting::due(control, &self.queue, WINDOW)).await?;
-        due.more |= promoted >= waiting::PROMOTION.unsigned_abs();
-        Ok(due)
     }
 }
 

@@ -10,8 +10,8 @@ use sqlx::PgPool;
 use super::{KINDS, Rules};
 use crate::Result;
 
-/// How many jobs [`promote`] moves at a time.
-pub const PROMOTION: i64 = 1000;
+/// How many jobs are moved at a time.
+const PROMOTION: i64 = 1000;
 
 /// What is due, as far as one look tells.
 #[derive(Debug, Default)]
@@ -29,8 +29,8 @@ struct Group {
     args_version: i16,
 }
 
-/// Moves up to [`PROMOTION`] jobs whose time has come to those that are due, and tells how many. Several
-/// may do this at once.
+/// Moves up to a thousand jobs whose time has come to those that are due, and tells how many. Several may
+/// do this at once.
 ///
 /// # Errors
 /// Where the database fails.
