@@ -12,7 +12,7 @@ use taskhub::{
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::APPLICATION;
+use super::APPLICATION;
 
 /// Between two looks at the job.
 const PAUSE: Duration = Duration::from_millis(200);
