@@ -89,6 +89,9 @@ pub(crate) enum Order {
     /// Adds so many jobs that only touch the database, in one transaction.
     Bulk {
         count: u32,
+        /// Each is to be done in a transaction of its own.
+        #[serde(default)]
+        apart: bool,
     },
     /// Has what runs by the clock under this name fall due now.
     Slot {
@@ -167,7 +170,11 @@ impl Order {
                 sqlx::raw_sql(LEASES).execute(db).await?;
             }
             Self::Enqueue { probes, commit } => return enqueue(db, &probes, commit).await,
-            Self::Bulk { count } => bulk(db, count).await?,
+            Self::Bulk { count, apart } => {
+                // Without a wait, slow ones differ in nothing but that they are done by themselves.
+                let mode = if apart { Mode::Slow } else { Mode::Database };
+                bulk(db, count, mode).await?;
+            }
             Self::Slot { name } => return Ok(slot(db, &name).await?),
             Self::Cancel { job } => jobs::cancel(db, job).await.map(drop)?,
             Self::Live {} => return Ok(json!({ "live": live(db).await? })),
@@ -222,12 +229,12 @@ async fn added<'db>(
     Ok((transaction, ids))
 }
 
-async fn bulk(db: &mut PgConnection, count: u32) -> anyhow::Result<()> {
+async fn bulk(db: &mut PgConnection, count: u32, mode: Mode) -> anyhow::Result<()> {
     let jobs: Vec<Job> = (0..count)
         .map(|_| {
             Job::Probe(Probe {
                 id: Uuid::now_v7(),
-                mode: Mode::Database,
+                mode,
                 workspace_id: None,
                 sink: None,
                 milliseconds: 0,

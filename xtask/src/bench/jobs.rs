@@ -35,6 +35,9 @@ pub(super) struct Arguments {
     /// How often each has its turn
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Do each of TaskHub's jobs in a transaction of its own, as those that do more than touch the database
+    #[arg(long)]
+    apart: bool,
     /// Print the measures as JSON
     #[arg(long)]
     json: bool,
@@ -71,6 +74,8 @@ pub(super) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     let trial = Trial::start(&checkout, &folder.path, signals)?;
     let mut ground = Ground::prepare(trial, &programs, &folder.path, signals)?;
 
+    ground.apart = arguments.apart;
+
     let mut rounds = Vec::new();
     for number in 1..=arguments.rounds {
         let step = Step::start();
@@ -96,7 +101,7 @@ fn print(rounds: &[Round], arguments: &Arguments) -> anyhow::Result<()> {
         writeln!(
             out,
             "{}",
-            json!({ "count": arguments.count, "rounds": rounds })
+            json!({ "count": arguments.count, "apart": arguments.apart, "rounds": rounds })
         )?;
         return Ok(());
     }

@@ -30,7 +30,7 @@ const CALM_RATE: u32 = 20;
 /// How long a round may take in all.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// How many jobs TaskHub's worker takes at a time. Jobs this small are done many to a transaction.
+/// How many jobs TaskHub's worker takes at a time.
 const CONCURRENCY: u32 = 200;
 
 /// Who does the jobs.
@@ -68,6 +68,8 @@ pub(super) struct Ground<'a> {
     pub(super) prober: Prober,
     pub(super) folder: &'a Path,
     pub(super) signals: &'a Signals,
+    /// Whether each of TaskHub's jobs is done in a transaction of its own.
+    pub(super) apart: bool,
 }
 
 impl<'a> Ground<'a> {
@@ -89,6 +91,7 @@ impl<'a> Ground<'a> {
             prober,
             folder,
             signals,
+            apart: false,
         })
     }
 
@@ -166,7 +169,7 @@ impl<'a> Ground<'a> {
     fn enqueue(&mut self, contender: &Contender<'_>, count: u32) -> anyhow::Result<()> {
         match contender {
             Contender::TaskHub(_) => {
-                let order = json!({ "order": "bulk", "count": count });
+                let order = json!({ "order": "bulk", "count": count, "apart": self.apart });
                 self.prober.ask(&order, self.signals).map(drop)
             }
             Contender::Celery(celery) => celery.enqueue(&self.trial, count, 0, self.signals),
@@ -190,7 +193,7 @@ impl<'a> Ground<'a> {
         for number in 0..CALM {
             let at = began + Duration::from_secs(1) * number / CALM_RATE;
             std::thread::sleep(at.saturating_duration_since(Instant::now()));
-            let order = json!({ "order": "bulk", "count": 1 });
+            let order = json!({ "order": "bulk", "count": 1, "apart": self.apart });
             self.prober.ask(&order, self.signals)?;
         }
         Ok(())
