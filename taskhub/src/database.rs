@@ -17,6 +17,9 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 /// The longest wait for a free connection; then the request is shed.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long an idle connection counts as alive.
+const TRUST: Duration = Duration::from_secs(1);
+
 /// Ends a statement before the request that waits for it is given up.
 const STATEMENT_TIMEOUT: &str = "20s";
 
@@ -41,11 +44,30 @@ pub fn connect_options(url: &SecretString, application: &str) -> anyhow::Result<
 
 /// A pool that connects when it is first used.
 pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
+    pool_options(max_connections).connect_lazy_with(options)
+}
+
+/// As [`pool`], for whoever tries again by itself: each connection is tried when it comes back, and before
+/// its next use only where it has been idle since. That spares most statements a round trip.
+pub fn trusting_pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
+    pool_options(max_connections)
+        .test_before_acquire(false)
+        .before_acquire(|connection, past| {
+            Box::pin(async move {
+                if past.idle_for > TRUST {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+fn pool_options(max_connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .max_lifetime(Duration::from_secs(600))
-        .connect_lazy_with(options)
 }
 
 /// Brings the schema up to date and gives the versions that were applied. `service`, if given, is the

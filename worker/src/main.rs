@@ -182,7 +182,7 @@ fn options(settings: Worker, connect: PgConnectOptions) -> anyhow::Result<Option
     Ok(Options {
         worker_id: format!("{}-{}", std::process::id(), Uuid::new_v4().simple()),
         db: database::pool(connect.clone(), settings.database_max_connections),
-        control: database::pool(connect, CONTROL_CONNECTIONS),
+        control: database::trusting_pool(connect, CONTROL_CONNECTIONS),
         redis,
         queues: settings.queues,
         mailer: Mailer::new(&settings.mail_url, &settings.mail_from, encryption)?,
