@@ -58,7 +58,7 @@ impl Server {
             child: program.spawn().unwrap(),
             url: format!("http://127.0.0.1:{port}"),
             metrics: format!("http://127.0.0.1:{metrics}/metrics"),
-            client: reqwest::Client::new(),
+            client: crate::support::client(),
         };
         wait_for("the server is healthy", SOON, async || {
             server.health().await == Some(StatusCode::OK)

@@ -32,6 +32,13 @@ pub(crate) const PREVIOUS_JWT_SECRET: &str = "the secret before it, which is 32 
 pub(crate) const OPERATOR: &str = "operator";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
+/// A client of HTTP. Where the whole workspace is built, another package has it do TLS as well, for which it has to be
+/// told by what, although nobody here speaks it.
+pub(crate) fn client() -> reqwest::Client {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::new()
+}
+
 /// A running service.
 pub(crate) struct Service {
     pub(crate) url: String,
@@ -121,7 +128,7 @@ impl Service {
         Self {
             url,
             database,
-            client: reqwest::Client::new(),
+            client: client(),
             keys,
             stop: Some(stop),
             served: Some(tokio::spawn(served)),

@@ -144,7 +144,7 @@ pub(super) fn change(script: &Script, exchange: &mut Exchange) {
         "DescribeTasks" => change_tasks(script, exchange),
         "StopTask" => script.once.store(STOPPED, Ordering::SeqCst),
         "GetLogEvents" if exchange.request.contains("api/api/") => {
-            exchange.answer = written(&exchange.request);
+            (exchange.status, exchange.answer) = (200, written(&exchange.request));
         }
         "DescribeServices" if is(&script.lets_in) => let_in(exchange),
         "DescribeRepositories" | "GetAuthorizationToken" => change_registry(script, exchange),
