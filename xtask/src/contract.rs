@@ -15,7 +15,7 @@ mod variables;
 
 use variables::{Environment as Mode, Program, VARIABLES};
 
-pub(crate) use secrets::{SECRETS, Secret};
+pub(crate) use secrets::{SECRETS, Secret, other_role};
 pub(crate) use settings::{is_secret, may_be_given, settings};
 
 use crate::environments::Environment;

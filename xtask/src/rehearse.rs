@@ -101,7 +101,7 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 enum Drill {
-    /// The database's password and the key that signs tokens become others
+    /// The database's role and the key that signs tokens become others
     Rotation,
 }
 

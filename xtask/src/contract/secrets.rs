@@ -82,3 +82,10 @@ impl Secret {
         format!("{}-secret", self.name)
     }
 }
+
+/// Whom the services sign in as after `role`, and before it: of two roles in turn, one can always sign in while the
+/// other gets a new password.
+pub(crate) fn other_role(role: &str) -> String {
+    role.strip_suffix("_2")
+        .map_or_else(|| format!("{role}_2"), str::to_owned)
+}

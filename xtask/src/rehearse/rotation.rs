@@ -1,4 +1,4 @@
-//! The drill of secrets: the database's password and the key that signs tokens are changed while users send
+//! The drill of secrets: the database's role and the key that signs tokens are exchanged while users send
 //! requests, in the order of docs/settings.md, and no task is replaced.
 //!
 //! Secrets come from a Secrets Manager, as in production: the emulator's.
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     checkout::Checkout,
-    contract::Task as Kind,
+    contract::{Task as Kind, other_role},
     emulator,
     process::Process,
     rehearse::http::{Client, Reuse},
@@ -30,8 +30,8 @@ use crate::{
     signals::Signals,
 };
 
-/// Whom the services sign in as: [`super::servers`] lets this role in with its password only.
-pub(super) const ROLE: &str = "taskhub_service";
+/// Whom the services sign in as at first: [`super::servers`] lets it, and who follows, in with a password only.
+const ROLE: &str = "taskhub_service";
 
 /// As the programs look at their secrets in production, in seconds.
 const REFRESH: u32 = 300;
@@ -45,6 +45,7 @@ const APPLICATION: &str = "taskhub/rehearsal/app";
 /// A Secrets Manager, and what was put there last.
 pub(super) struct Secrets {
     port: u16,
+    role: String,
     password: String,
     key: String,
     _emulator: Process,
@@ -64,6 +65,7 @@ impl Secrets {
         let process = emulator::start(checkout, &folder, port, signals)?;
         let secrets = Self {
             port,
+            role: ROLE.to_owned(),
             password: random()?,
             key: random()?,
             _emulator: process,
@@ -85,7 +87,7 @@ impl Secrets {
         Ok(json!({
             "host": url.host_str(),
             "port": url.port(),
-            "username": ROLE,
+            "username": self.role,
             "password": self.password,
             "dbname": url.path().trim_start_matches('/'),
             "sslmode": "disable",
@@ -110,7 +112,7 @@ impl Secrets {
     pub(super) fn apply(&self, stage: &Stage<'_>, kind: Kind, variables: &mut Variables) {
         if kind == Kind::Migrate {
             let url = stage.servers.database(super::servers::DATABASE);
-            let login = format!("{ROLE}:{}@", self.password);
+            let login = format!("{}:{}@", self.role, self.password);
             let service = url.replacen("postgres@", &login, 1);
             variables.push(("SERVICE_DATABASE_URL".to_owned(), service));
             return;
@@ -143,7 +145,7 @@ fn random() -> anyhow::Result<String> {
 /// Where it cannot be tried. What went wrong with the programs is the outcome.
 pub(super) fn drill(stage: &mut Stage<'_>, deployment: &mut Deployment) -> anyhow::Result<Outcome> {
     let before = deployment.numbers();
-    let steps = [change_password, change_key];
+    let steps = [change_role, change_key];
     for step in steps {
         if let Err(reason) = step(stage, deployment)? {
             return Ok(Outcome::Stuck(reason));
@@ -163,16 +165,17 @@ fn secrets<'a>(stage: &'a mut Stage<'_>) -> anyhow::Result<&'a mut Secrets> {
     stage.secrets.as_mut().context("the drill has secrets")
 }
 
-/// The secret first, then the role: until both are done, the programs go on with what they have.
-fn change_password(stage: &mut Stage<'_>, deployment: &mut Deployment) -> Done {
+/// The secret first, then the role: until both are done, the programs go on with the role that they have.
+fn change_role(stage: &mut Stage<'_>, deployment: &mut Deployment) -> Done {
     let url = stage.servers.database(super::servers::DATABASE);
     let secrets = secrets(stage)?;
+    secrets.role = other_role(&secrets.role);
     secrets.password = random()?;
     let value = secrets.database(&url)?;
     secrets.put(DATABASE, &value)?;
-    stage.journal.step("the database's password is another");
+    stage.journal.step("the database's role is another");
     if let Err(reason) = deployment::migrate(stage, Version::Old)? {
-        return Ok(Err(format!("the role has no new password: {reason}")));
+        return Ok(Err(format!("the role was not made: {reason}")));
     }
     let all = [deployment.worker.numbers(), deployment.api.numbers()].concat();
     taken(stage, deployment, &all, "took a new DATABASE_URL", 1)
@@ -260,9 +263,10 @@ pub(super) fn prove(
     Ok(Outcome::Deployed)
 }
 
-/// What PostgreSQL is told before its own rules: this role needs its password.
+/// What PostgreSQL is told before its own rules: these roles need their passwords.
 pub(super) fn rule() -> String {
-    format!("host all {ROLE} 127.0.0.1/32 scram-sha-256\n")
+    let other = other_role(ROLE);
+    format!("host all {ROLE},{other} 127.0.0.1/32 scram-sha-256\n")
 }
 
 #[cfg(test)]
@@ -277,10 +281,11 @@ mod tests {
     }
 
     #[test]
-    fn postgresql_asks_for_the_password_of_that_role() {
+    fn postgresql_asks_for_the_passwords_of_both_roles() {
         assert_eq!(
             rule(),
-            "host all taskhub_service 127.0.0.1/32 scram-sha-256\n"
+            "host all taskhub_service,taskhub_service_2 127.0.0.1/32 scram-sha-256\n"
         );
+        assert_eq!(other_role(&other_role(ROLE)), ROLE);
     }
 }

@@ -1,10 +1,8 @@
 //! The migration, as a task of its own: the services change only after it has ended well.
 
-use std::time::Duration;
-
 use super::{
     session::{Session, Stage},
-    task,
+    task::{self, Limit},
 };
 use crate::{
     aws::{once, tasks},
@@ -22,9 +20,11 @@ pub(crate) async fn run(session: &Session<'_>, release: &str) -> anyhow::Result<
     session.enter(Stage::Migrating(task.clone()));
     let text = format!("task {} started", tasks::short(&task));
     session.log.event("task", Some("migrate"), &text);
-    let patience = u64::from(session.account.environment().migrate.timeout);
-    let patience = Duration::from_secs(patience);
-    let ended = task::end(session, contract::Task::Migrate, &task, patience).await;
+    let limit = Limit {
+        seconds: session.account.environment().migrate.timeout.into(),
+        key: Some("migrate.timeout"),
+    };
+    let ended = task::end(session, contract::Task::Migrate, &task, limit).await;
     session.enter(Stage::Before);
     ended?.map_err(|why| failed(&why))
 }

@@ -1,15 +1,20 @@
 //! Whether the worker of a release does jobs, which its health alone does not tell.
 
-use std::time::Duration;
-
-use super::{roll::Source, session::Session, task};
+use super::{
+    roll::Source,
+    session::Session,
+    task::{self, Limit},
+};
 use crate::{
     aws::{once, tasks},
     contract::Task,
 };
 
 /// The task waits a minute for the job; before that it is placed, and its image fetched.
-const PATIENCE: Duration = Duration::from_secs(240);
+const LIMIT: Limit = Limit {
+    seconds: 240,
+    key: None,
+};
 
 /// Has one job done by a task of the worker's own definition. Gives why it was not, if so.
 ///
@@ -28,5 +33,5 @@ pub(super) async fn job(
     };
     let text = format!("task {} has a job done", tasks::short(&started));
     session.log.event("task", Some("worker"), &text);
-    task::end(session, Task::Worker, &started, PATIENCE).await
+    task::end(session, Task::Worker, &started, LIMIT).await
 }

@@ -15,7 +15,14 @@ use crate::{
     contract,
 };
 
-/// Waits for the end of a task and tells what it writes. After `patience` it is stopped. Gives why it did not end
+/// How long a task may take.
+pub(super) struct Limit {
+    pub(super) seconds: u64,
+    /// The key of the environment's file that says so, if one does.
+    pub(super) key: Option<&'static str>,
+}
+
+/// Waits for the end of a task and tells what it writes. Past the limit it is stopped. Gives why it did not end
 /// well, if so.
 ///
 /// # Errors
@@ -24,10 +31,10 @@ pub(super) async fn end(
     session: &Session<'_>,
     kind: contract::Task,
     task: &str,
-    patience: Duration,
+    limit: Limit,
 ) -> anyhow::Result<Result<(), String>> {
     let account = session.account;
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + Duration::from_secs(limit.seconds);
     let mut lines = Lines::of(account, kind.name(), task);
     let arns = [task.to_owned()];
     loop {
@@ -44,10 +51,9 @@ pub(super) async fn end(
         }
         if Instant::now() > deadline {
             once::stop(account, task, "the deadline has passed").await?;
-            return Ok(Err(format!(
-                "it was stopped after {} s",
-                patience.as_secs()
-            )));
+            let key = limit.key.map_or_else(String::new, |key| format!(", {key}"));
+            let why = format!("it was stopped after {} s{key}", limit.seconds);
+            return Ok(Err(why));
         }
         sleep(LOOK).await;
     }

@@ -2,6 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
+use anyhow::Context;
 use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     aws::{account::Account, lock, state, until},
-    contract::{Task, settings},
+    contract::{Task, other_role, settings},
     exit::{self, Exit, Failed},
     operate::deploy::{
         OnInterrupt, Rolling,
@@ -153,7 +154,8 @@ async fn key(account: &Account, lives: Lives) -> anyhow::Result<(Phase, Duration
     Ok((next, next.least(lives)))
 }
 
-/// A new password for the role of API and worker, which the migration gives to PostgreSQL.
+/// Another role for API and worker, with a new password, which the migration makes. The former role can sign in until
+/// the rotation after this one, so nobody is refused until every program has read the secret.
 async fn password(
     rotating: &Rotating,
     signals: &Signals,
@@ -184,9 +186,10 @@ async fn password(
         .await?;
     let refresh = lives(account)?.refresh.as_secs();
     say(format_args!(
-        "API and worker take it once PostgreSQL refuses the former one, within {refresh} s at the latest"
+        "API and worker sign in with it once they have read the secret, within {refresh} s; the former role can until the next \
+         rotation"
     ));
-    tell(rotating, "PostgreSQL has the new password", None)
+    tell(rotating, "PostgreSQL has the new role", None)
 }
 
 async fn exchanged(session: &Session<'_>, id: &str) -> anyhow::Result<()> {
@@ -194,20 +197,23 @@ async fn exchanged(session: &Session<'_>, id: &str) -> anyhow::Result<()> {
     let name = stored::name(account, "database-service");
     let mut current = stored::current(account, &name).await?;
     let fresh = stored::fresh(account, PASSWORD_LENGTH).await?;
-    current
-        .content
-        .insert("password".to_owned(), Value::String(fresh));
+    let role = current.content.get("username").and_then(Value::as_str);
+    let role = role.context("the secret names no role")?;
+    let values = [("username", other_role(role)), ("password", fresh)];
+    for (key, value) in values {
+        current.content.insert(key.to_owned(), Value::String(value));
+    }
     session.lock.is_held()?;
     let new = stored::put(account, &name, current.content, None).await?;
     let Err(error) = migration::run(session, id).await else {
         return Ok(());
     };
     if exit::of(&error) == Exit::MigrationFailed {
-        // The role gets its password in the last statement, so it still has the former one.
+        // The role is made in the last statement, if at all.
         stored::put_back(account, &name, &new, &current.id).await?;
         return Err(Failed::because(
             Exit::MigrationFailed,
-            format!("{error:#}; the former password is in the secret again"),
+            format!("{error:#}; the former role is in the secret again"),
         ));
     }
     Err(error)

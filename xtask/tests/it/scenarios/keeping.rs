@@ -105,7 +105,7 @@ fn the_password_goes_through_the_migration(world: &World) {
     let (code, said) = world.run(rotate);
     world.script.migration.store(0, Ordering::SeqCst);
     assert_eq!(code, Some(6), "{said}");
-    says(&said, "the former password is in the secret again");
+    says(&said, "the former role is in the secret again");
     assert_eq!(content(world, "database-service"), former);
 
     let before = world.between.count("RunTask");
@@ -114,6 +114,10 @@ fn the_password_goes_through_the_migration(world: &World) {
     assert_eq!(world.between.count("RunTask"), before + 1);
     let new = content(world, "database-service");
     assert_ne!(new["password"], former["password"]);
+    assert_eq!(
+        (&former["username"], &new["username"]),
+        (&"taskhub_service".into(), &"taskhub_service_2".into())
+    );
     assert_eq!(new["host"], former["host"]);
     for secret in [&former, &new] {
         let password = secret["password"].as_str().expect("a password");
