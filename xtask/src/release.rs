@@ -52,7 +52,7 @@ enum Order {
 
 /// Tell whether the new migrations are safe, and whether a rollback over them would be
 ///
-/// The SQL is checked by Squawk and by our own rules (docs/adding-a-feature.md); then the programs of the earlier
+/// The SQL is checked by Squawk and by our own rules (docs/deployment.md); then the programs of the earlier
 /// release and of this one run on both schemas, on servers of their own, and the schema changes while the earlier
 /// ones serve on 100,000 tasks. Nobody may be kept waiting for more than a second, and every answer must be right.
 ///
