@@ -59,6 +59,17 @@ pub(crate) async fn of_service(
     describe(account, cluster, &arns).await
 }
 
+/// How a task that has stopped ended: its exit code, if it ran, and what ECS says of it.
+pub(crate) fn end(task: &Task) -> (Option<i32>, &str) {
+    let containers = task.containers.as_deref().unwrap_or_default();
+    let code = containers.iter().find_map(|container| container.exit_code);
+    let mut reasons = containers
+        .iter()
+        .filter_map(|container| container.reason.as_deref());
+    let reason = reasons.next().or(task.stopped_reason.as_deref());
+    (code, reason.unwrap_or("it ended without a reason"))
+}
+
 /// The last part of an ARN, as people name a task.
 pub(crate) fn short(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_ecs::Client;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
     session::{Session, Stage},
 };
 use crate::{
-    aws,
+    aws::{self, once},
     signals::{Interrupted, Signals},
 };
 
@@ -98,19 +97,10 @@ async fn stop(session: &Session<'_>, signals: &Signals, task: &str) {
     let grace = Instant::now() + SAME;
     while timeout_at(grace, aws::interruption(signals)).await.is_ok() {}
     drop(timeout(GRACE, aws::interruption(signals)).await);
-    let stopped = Client::new(&session.account.config)
-        .stop_task()
-        .cluster(session.cluster())
-        .task(task)
-        .reason("interrupted by the operator")
-        .send()
-        .await;
+    let stopped = once::stop(session.account, task, "interrupted by the operator").await;
     let text = match stopped {
         Ok(_) => "the migration was stopped; the services were not touched".to_owned(),
-        Err(error) => format!(
-            "{:#}",
-            aws::errors::explained("stopping the migration", error)
-        ),
+        Err(error) => format!("{error:#}"),
     };
     session.log.event("interrupted", None, &text);
 }

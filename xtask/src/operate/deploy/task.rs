@@ -71,15 +71,9 @@ async fn tell(
 }
 
 fn verdict(task: &Task) -> Result<(), String> {
-    let containers = task.containers.as_deref().unwrap_or_default();
-    let code = containers.iter().find_map(|container| container.exit_code);
+    let (code, reason) = tasks::end(task);
     if code == Some(0) {
         return Ok(());
     }
-    let of_container = containers
-        .iter()
-        .find_map(|container| container.reason.as_deref());
-    let reason = of_container.or(task.stopped_reason.as_deref());
-    let reason = reason.unwrap_or("it ended without a reason");
     Err(stopped::explained(reason, code))
 }

@@ -146,13 +146,7 @@ async fn tell(arguments: &Arguments, account: &Account, lines: &mut Lines) -> an
 }
 
 fn verdict(task: &Task) -> anyhow::Result<i32> {
-    let containers = task.containers.as_deref().unwrap_or_default();
-    let code = containers.iter().find_map(|container| container.exit_code);
-    let of_container = containers
-        .iter()
-        .find_map(|container| container.reason.as_deref());
-    let reason = of_container.or(task.stopped_reason.as_deref());
-    let reason = reason.unwrap_or("it ended without a reason");
+    let (code, reason) = tasks::end(task);
     match code {
         Some(0) => {}
         // Its own exit code says it, and a person may want the cause.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudwatch::types::AlarmType;
+use aws_sdk_ecr::types::{ImageDetail, ImageIdentifier};
 use chrono::Utc;
 
 use super::checks::Check;
@@ -30,21 +31,9 @@ const ALARMS: usize = 100;
 /// # Errors
 /// Where AWS does not answer.
 pub(crate) async fn image(account: &Account, digest: &str) -> anyhow::Result<Check> {
-    let id = aws_sdk_ecr::types::ImageIdentifier::builder()
-        .image_digest(digest)
-        .build();
-    let answer = aws_sdk_ecr::Client::new(&account.config)
-        .describe_images()
-        .repository_name(REPOSITORY)
-        .image_ids(id)
-        .send()
-        .await;
-    let is_there = match answer {
-        Ok(answer) => !answer.image_details().is_empty(),
-        Err(error) if IS_ABSENT.contains(&code(&error).as_str()) => false,
-        Err(error) => return Err(explained("looking for an image", error)),
-    };
-    let wrong = (!is_there).then(|| format!("is not in the repository {REPOSITORY}: push it"));
+    let id = ImageIdentifier::builder().image_digest(digest).build();
+    let is_absent = kept(account, id).await?.is_none();
+    let wrong = is_absent.then(|| format!("is not in the repository {REPOSITORY}: push it"));
     Ok(Check::of(format!("image {digest}"), wrong))
 }
 
@@ -53,9 +42,13 @@ pub(crate) async fn image(account: &Account, digest: &str) -> anyhow::Result<Che
 /// # Errors
 /// Where AWS does not answer.
 pub(crate) async fn tagged(account: &Account, tag: &str) -> anyhow::Result<Option<String>> {
-    let id = aws_sdk_ecr::types::ImageIdentifier::builder()
-        .image_tag(tag)
-        .build();
+    let id = ImageIdentifier::builder().image_tag(tag).build();
+    let found = kept(account, id).await?;
+    Ok(found.and_then(|image| image.image_digest))
+}
+
+/// What the repository has of it.
+async fn kept(account: &Account, id: ImageIdentifier) -> anyhow::Result<Option<ImageDetail>> {
     let answer = aws_sdk_ecr::Client::new(&account.config)
         .describe_images()
         .repository_name(REPOSITORY)
@@ -63,10 +56,7 @@ pub(crate) async fn tagged(account: &Account, tag: &str) -> anyhow::Result<Optio
         .send()
         .await;
     match answer {
-        Ok(answer) => {
-            let found = answer.image_details.unwrap_or_default().into_iter().next();
-            Ok(found.and_then(|image| image.image_digest))
-        }
+        Ok(answer) => Ok(answer.image_details.unwrap_or_default().into_iter().next()),
         Err(error) if IS_ABSENT.contains(&code(&error).as_str()) => Ok(None),
         Err(error) => Err(explained("looking for an image", error)),
     }
