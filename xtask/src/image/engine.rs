@@ -74,9 +74,12 @@ impl Engine {
         let step = Step::start();
         let image = format!("localhost/taskhub:{}", commit.revision);
         let mut command = self.command()?;
-        command
-            .current_dir(&checkout.root)
-            .args(self.build_line(&image, commit, source));
+        command.current_dir(&checkout.root).args(self.build_line(
+            &image,
+            commit,
+            source,
+            network(),
+        ));
         tools::shown(self.name(), command, signals)?;
         step.done(format_args!("{} built the Dockerfile", self.name()));
         let mut command = self.command()?;
@@ -109,7 +112,13 @@ impl Engine {
         tools::command(self.name(), "it was asked for")
     }
 
-    fn build_line(self, image: &str, commit: &Commit, source: &str) -> Vec<String> {
+    fn build_line(
+        self,
+        image: &str,
+        commit: &Commit,
+        source: &str,
+        network: Vec<String>,
+    ) -> Vec<String> {
         let mut line = vec!["build".to_owned(), format!("--tag={image}")];
         for (name, value) in [
             ("TASKHUB_COMMIT", commit.revision.as_str()),
@@ -124,9 +133,29 @@ impl Engine {
             Self::Docker => line.push(format!("--build-arg=SOURCE_DATE_EPOCH={}", commit.seconds)),
             Self::Podman | Self::Buildah => line.push(format!("--timestamp={}", commit.seconds)),
         }
+        line.extend(network);
         line.push(".".to_owned());
         line
     }
+}
+
+/// What a company's network needs during the build, from the environment: files are secrets of the Dockerfile.
+fn network() -> Vec<String> {
+    const FILES: [(&str, &str); 2] = [
+        ("build_ca", "TASKHUB_BUILD_CA"),
+        ("cargo_config", "TASKHUB_BUILD_CARGO_CONFIG"),
+    ];
+    const ARGUMENTS: [&str; 4] = ["RUST_IMAGE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+    let files = FILES.into_iter().filter_map(|(secret, name)| {
+        let file = environment::variable(name)?;
+        Some(format!("--secret=id={secret},src={file}"))
+    });
+    // Engines read the values themselves, so that no proxy's password stands in a list of processes.
+    let arguments = ARGUMENTS
+        .into_iter()
+        .filter(|name| environment::variable(name).is_some())
+        .map(|name| format!("--build-arg={name}"));
+    files.chain(arguments).collect()
 }
 
 #[cfg(test)]
@@ -141,10 +170,13 @@ mod tests {
             created: "1970-01-01T00:00:07Z".to_owned(),
             changed: Vec::new(),
         };
-        let line = Engine::Podman.build_line("taskhub:abc", &commit, "https://example.org");
+        let network = vec!["--secret=id=build_ca,src=/etc/company.pem".to_owned()];
+        let line =
+            Engine::Podman.build_line("taskhub:abc", &commit, "https://example.org", network);
+        assert!(line.contains(&"--secret=id=build_ca,src=/etc/company.pem".to_owned()));
         assert!(line.contains(&"--build-arg=TASKHUB_COMMIT=abc".to_owned()));
         assert!(line.contains(&"--timestamp=7".to_owned()));
-        let line = Engine::Docker.build_line("taskhub:abc", &commit, "");
+        let line = Engine::Docker.build_line("taskhub:abc", &commit, "", Vec::new());
         assert!(line.contains(&"--build-arg=SOURCE_DATE_EPOCH=7".to_owned()));
     }
 }
