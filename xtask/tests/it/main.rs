@@ -9,6 +9,7 @@ mod emulator;
 mod image_verb;
 mod jobs_verb;
 mod launcher;
+mod leftovers;
 mod lint_verb;
 mod page;
 mod rehearse_verb;
