@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use crate::{
     cargo,
     checkout::Checkout,
-    lint, process,
+    dockerfile, lint, process,
     progress::{self, Step},
     queries, render,
     signals::Signals,
@@ -16,8 +16,8 @@ use crate::{
 
 /// Check everything that a change must fulfil, then run the tests
 ///
-/// Formatting, generated files, clippy, templates, licences and bans, doc tests, tests; stops at the first that
-/// fails. `.ci/run` calls this after installing what a bare machine lacks.
+/// Formatting, generated files, clippy, templates, the Dockerfile's files, licences and bans, doc tests, tests; stops at
+/// the first that fails. `.ci/run` calls this after installing what a bare machine lacks.
 ///
 /// Example: CI=true .ci/run
 #[derive(clap::Args)]
@@ -40,7 +40,7 @@ pub(crate) fn run(_: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> 
     for (name, is_up_to_date) in GENERATED {
         anyhow::ensure!(is_up_to_date(&checkout, signals)?, "{name} is stale");
     }
-    check("clippy", clippy(&checkout), signals)?;
+    check("clippy", clippy(&checkout, &[]), signals)?;
     anyhow::ensure!(
         lint::is_clean(&checkout, signals)?,
         "the rendered templates do not pass: `cargo xtask lint`"
@@ -51,6 +51,7 @@ pub(crate) fn run(_: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> 
         cargo_with(&["fetch", "--locked"]),
         signals,
     )?;
+    dockerfile::check(&checkout, clippy(&checkout, &["--message-format=json"]))?;
     check(
         "licences, bans and sources",
         deny::command(&checkout, signals)?,
@@ -87,10 +88,11 @@ const CLIPPY: [&str; 6] = [
     "--target-dir",
 ];
 
-fn clippy(checkout: &Checkout) -> Command {
+fn clippy(checkout: &Checkout, options: &[&str]) -> Command {
     let mut command = cargo_with(&CLIPPY);
     command
         .arg(queries::checked(checkout))
+        .args(options)
         .args(["--", "-D", "warnings"]);
     command
 }

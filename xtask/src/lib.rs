@@ -9,6 +9,7 @@ mod ci;
 mod completions;
 mod contract;
 mod dev;
+mod dockerfile;
 mod emulator;
 mod environment;
 mod environments;

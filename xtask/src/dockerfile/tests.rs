@@ -1,0 +1,140 @@
+use super::*;
+
+fn root() -> &'static Path {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    root.expect("the workspace")
+}
+
+/// Every file below these folders: all that compiling reads, and more.
+fn needed() -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    let mut folders: Vec<_> = [
+        ".sqlx",
+        "migrations",
+        "taskhub/src",
+        "api/src",
+        "worker/src",
+    ]
+    .map(|folder| root().join(folder))
+    .into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)
+            .expect("a folder of the checkout")
+            .flatten()
+        {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let path = path.strip_prefix(root()).expect("below it");
+                files.insert(path.to_str().expect("text").to_owned());
+            }
+        }
+    }
+    files
+}
+
+fn faults(sources: &Sources) -> Vec<String> {
+    sources.faults(root(), &needed()).expect("cargo runs")
+}
+
+/// What is found once a text of either file is replaced.
+fn faults_after(old: &str, new: &str) -> String {
+    let mut sources = Sources::read(root()).expect("both files");
+    let text = if sources.dockerfile.contains(old) {
+        &mut sources.dockerfile
+    } else {
+        &mut sources.dockerignore
+    };
+    assert!(text.contains(old), "{old:?} is not there any more");
+    *text = text.replace(old, new);
+    faults(&sources).join("\n")
+}
+
+#[test]
+fn the_build_sees_all_that_it_needs() {
+    let sources = Sources::read(root()).expect("both files");
+    assert_eq!(faults(&sources), Vec::<String>::new());
+}
+
+#[test]
+fn what_cargo_would_refuse_is_refused_in_its_words() {
+    let all = "COPY . .\n";
+    let manifests = "COPY Cargo.toml Cargo.lock ./\nCOPY taskhub/Cargo.toml taskhub/\nCOPY api/Cargo.toml api/\n\
+                     COPY worker/Cargo.toml worker/\nCOPY xtask/Cargo.toml xtask/\n";
+    let without_examples =
+        format!("{manifests}COPY taskhub taskhub\nCOPY api api\nCOPY worker/src worker/src\n");
+    for ((old, new), said) in [
+        // An example belongs to no program of the image, but without its source cargo reads no manifest.
+        (
+            (all, without_examples.as_str()),
+            "can't find `probed_worker` example",
+        ),
+        ((all, manifests), "no targets specified in the manifest"),
+        (("!xtask/Cargo.toml\n", ""), "xtask/Cargo.toml"),
+        (("!Cargo.lock\n", ""), "Cargo.lock"),
+        (("-p taskhub-api ", "-p taskhub-apis "), "taskhub-apis"),
+        (("cargo build", "cargo check"), "no RUN calls `cargo build`"),
+    ] {
+        let found = faults_after(old, new);
+        assert!(found.contains(said), "{new:?} instead of {old:?}: {found}");
+    }
+}
+
+#[test]
+fn what_only_the_compiler_would_miss_is_refused() {
+    for (old, new, lacking) in [
+        ("!migrations\n", "", "migrations/0001_users.sql"),
+        ("!.sqlx\n", "", "that are needed to compile: .sqlx/query-"),
+        (
+            "**/tests\n",
+            "**/tests\n**/*.css\n",
+            "api/src/docs/page.css",
+        ),
+        (
+            "**/tests\n",
+            "**/tests\nworker/src/lib.rs\n",
+            "compile: worker/src/lib.rs",
+        ),
+    ] {
+        let found = faults_after(old, new);
+        assert!(
+            found.contains(lacking),
+            "{new:?} instead of {old:?}: {found}"
+        );
+    }
+}
+
+#[test]
+fn a_copy_that_finds_nothing_is_refused_with_its_line() {
+    let found = faults_after("!infra/rds-ca.pem\n", "");
+    assert!(
+        found.contains("COPY finds no \"infra/rds-ca.pem\""),
+        "{found}"
+    );
+    let (line, _) = found
+        .trim_start_matches("Dockerfile:")
+        .split_once(':')
+        .expect("a line");
+    let text = Sources::read(root()).expect("both files").dockerfile;
+    let line: usize = line.parse().expect("a number");
+    let copy = text.lines().nth(line - 1).expect("that line");
+    assert!(copy.starts_with("COPY infra/rds-ca.pem"), "{copy}");
+}
+
+#[test]
+fn nothing_else_of_the_checkout_gets_into_a_build() {
+    let sources = Sources::read(root()).expect("both files");
+    let context = Context::read(root(), &sources.dockerignore).expect("the checkout");
+    for stranger in [
+        ".git",
+        ".env",
+        "target",
+        "mail",
+        "docs",
+        "api/tests",
+        "xtask/src",
+    ] {
+        assert_eq!(context.at(stranger), [], "{stranger}");
+    }
+}
