@@ -11,7 +11,7 @@ use taskhub::Violation;
 
 use crate::{
     contract::{BodyRule, Operation},
-    json,
+    json, oauth,
     problem::{self, Problem},
     validation,
 };
@@ -149,7 +149,12 @@ pub(crate) async fn body(rule: &BodyRule, request: &mut Request) -> Result<Value
     };
     let violations = validation::violations(&rule.schema, &value);
     if !violations.is_empty() {
-        return Err(Problem::violations(violations));
+        // Only OAuth's operations take forms.
+        return Err(if rule.form {
+            oauth::broken_form(violations)
+        } else {
+            Problem::violations(violations)
+        });
     }
     request.set_body(bytes);
     Ok(value)

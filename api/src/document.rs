@@ -20,6 +20,7 @@ use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 
 use self::order::Ordered;
+pub(crate) use self::roles::ANY_TEXT;
 use crate::json;
 
 /// One document in both versions of the standard.
@@ -54,6 +55,7 @@ pub fn build(raw_spec: &str, public_url: &str) -> anyhow::Result<Document> {
     schemas::standardise(&mut v30)?;
     roles::apply(&mut v30)?;
     overlay::apply(&mut v30)?;
+    order::tags(&mut v30)?;
     let v31 = v31::derive(&v30, webhooks);
     Ok(Document {
         v30_json: serde_json::to_vec(&Ordered(&v30))?.into(),

@@ -1,11 +1,11 @@
 //! The same by the letters of OAuth 2.0, for clients and documentation pages that speak it.
 
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    ApiResponse, Enum, Object, OpenApi,
     payload::{Form, Json},
 };
 use serde::Deserialize;
-use taskhub::sessions;
+use taskhub::{Violation, sessions};
 
 use crate::{
     auth::{self, Tokens},
@@ -14,13 +14,20 @@ use crate::{
     tags::Tags,
 };
 
-/// A token request (RFC 6749, sections 4.3 and 6). Which fields are needed depends on `grant_type`.
+/// What is exchanged for tokens.
+#[derive(Deserialize, Enum)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+enum GrantType {
+    Password,
+    RefreshToken,
+}
+
+/// A token request (RFC 6749, sections 4.3 and 6). Which other fields are needed depends on `grant_type`.
 #[derive(Deserialize, Object)]
 #[oai(deny_unknown_fields)]
 struct TokenRequest {
-    /// `password` or `refresh_token`.
-    #[oai(validator(max_length = 100))]
-    grant_type: Option<String>,
+    grant_type: GrantType,
     /// For `password`.
     #[oai(validator(max_length = 50))]
     username: Option<String>,
@@ -45,7 +52,7 @@ struct TokenRequest {
 struct Revocation {
     /// An access or a refresh token.
     #[oai(validator(max_length = 4096))]
-    token: Option<String>,
+    token: String,
     /// Not needed; the two kinds are told apart by themselves.
     token_type_hint: Option<String>,
     /// Read by nobody; clients need no registration.
@@ -80,8 +87,8 @@ impl Api {
         form: Form<TokenRequest>,
     ) -> Result<Json<Tokens>, Problem> {
         let Form(request) = form;
-        let result = match request.grant_type.as_deref() {
-            Some("password") => {
+        let result = match request.grant_type {
+            GrantType::Password => {
                 let (Some(username), Some(password)) = (request.username, request.password) else {
                     return Err(incomplete("username and password are needed"));
                 };
@@ -90,18 +97,12 @@ impl Api {
                     .sign_in(&context, username, password.into(), scope)
                     .await
             }
-            Some("refresh_token") => {
+            GrantType::RefreshToken => {
                 let Some(token) = request.refresh_token else {
                     return Err(incomplete("refresh_token is needed"));
                 };
                 self.auth.exchange(&token.into()).await
             }
-            Some(_) => Err(Problem::new(
-                &problem::UNSUPPORTED_GRANT,
-                "this grant type is unknown here",
-            )
-            .member("error", "unsupported_grant_type")),
-            None => Err(incomplete("grant_type is needed")),
         };
         result.map_err(in_oauth_terms)
     }
@@ -112,14 +113,35 @@ impl Api {
     /// token that means nothing (RFC 7009). Needs no other token.
     #[oai(path = "/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke(&self, form: Form<Revocation>) -> Result<Revoked, Problem> {
-        let token = form.0.token.ok_or_else(|| incomplete("token is needed"))?;
-        sessions::revoke(&self.auth.db, &self.auth.keys, &token.into()).await?;
+        sessions::revoke(&self.auth.db, &self.auth.keys, &form.0.token.into()).await?;
         Ok(Revoked::Done)
     }
 }
 
 fn incomplete(detail: &str) -> Problem {
     Problem::new(&problem::INCOMPLETE_TOKEN_REQUEST, detail).member("error", "invalid_request")
+}
+
+/// A form that breaks rules of the document, in the terms of RFC 6749, section 5.2, where it has some.
+pub(crate) fn broken_form(violations: Vec<Violation>) -> Problem {
+    let missing = violations
+        .iter()
+        .find(|violation| violation.code == "required");
+    if let Some(missing) = missing {
+        let field = missing.pointer.trim_start_matches('/');
+        return incomplete(&format!("{field} is needed"));
+    }
+    if violations
+        .iter()
+        .any(|violation| violation.pointer == "/grant_type")
+    {
+        return Problem::new(
+            &problem::UNSUPPORTED_GRANT,
+            "grant_type is password or refresh_token",
+        )
+        .member("error", "unsupported_grant_type");
+    }
+    Problem::violations(violations).member("error", "invalid_request")
 }
 
 /// What RFC 6749, section 5.2, has a code and the status 400 for.

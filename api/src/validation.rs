@@ -7,7 +7,7 @@ use jsonschema::{ValidationError, Validator, error::ValidationErrorKind as Broke
 use serde_json::Value;
 use taskhub::Violation;
 
-use crate::json;
+use crate::{document::ANY_TEXT, json};
 
 /// More than this many broken rules help nobody.
 const MAX_VIOLATIONS: usize = 100;
@@ -147,6 +147,8 @@ fn describe(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
         Broken::Enum { options } => ("not-allowed", format!("must be one of {options}")),
         Broken::Constant { expected_value } => ("not-allowed", format!("must be {expected_value}")),
         Broken::Format { format } => ("invalid-format", format!("must be a {format}")),
+        // U+0000 has been told by itself.
+        Broken::Pattern { pattern } if pattern == ANY_TEXT => return,
         Broken::Pattern { pattern } => ("invalid-format", format!("must match {pattern}")),
         Broken::MinLength { limit } => (
             "too-short",

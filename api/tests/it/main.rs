@@ -10,6 +10,7 @@ mod docs;
 mod document;
 mod edge;
 mod faults;
+mod guide;
 mod health;
 mod jobs;
 mod lists;

@@ -1,6 +1,7 @@
 //! The workspace's rules, and `xtask` as a process.
 
 mod chaos;
+mod client_types;
 mod completions_verb;
 mod containers;
 mod daily_verbs;
