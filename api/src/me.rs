@@ -72,7 +72,7 @@ struct UserChanges {
     #[oai(validator(max_length = 254))]
     email: MaybeUndefined<String>,
     /// An IANA name, such as `Europe/Vienna`.
-    #[oai(validator(max_length = 64))]
+    #[oai(validator(min_length = 1, max_length = 64))]
     time_zone: Option<String>,
 }
 

@@ -34,7 +34,7 @@ struct ForgottenPassword {
 #[oai(deny_unknown_fields)]
 struct PasswordReset {
     /// From the letter. Good once, for half an hour.
-    #[oai(validator(max_length = 100))]
+    #[oai(validator(min_length = 1, max_length = 100))]
     code: Password,
     /// Under the same rules as at registration.
     #[oai(validator(min_length = 10, max_length = 71))]

@@ -1,5 +1,6 @@
 //! One RFC 9457 document for every failure, of whatever kind.
 
+mod examples;
 mod kinds;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use poem_openapi::{ApiResponse, registry::MetaResponses, registry::Registry};
 use serde_json::{Map, Value, json};
 use taskhub::{Error, Refusal, Violation};
 
+pub use examples::{EXAMPLES, Example};
 pub use kinds::*;
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

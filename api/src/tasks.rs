@@ -110,6 +110,7 @@ impl Api {
         )]
         limit: Query<u8>,
         /// `next_cursor` of the page before, with the same filters and order.
+        #[oai(validator(min_length = 1))]
         cursor: Query<Option<String>>,
         /// The order. What is never due comes last by `due` and by `-due`.
         #[oai(default = "newest_first")]

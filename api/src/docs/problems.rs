@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use poem::Response;
 
 use super::{answer, assets};
-use crate::problem::{KINDS, Kind};
+use crate::problem::{Example, KINDS};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -25,20 +25,29 @@ pub(super) fn index() -> Response {
     render("Problems", &table)
 }
 
-/// One kind of problem.
+/// One kind of problem: its cause, what to do, and an example.
 pub(super) fn page(code: &str) -> Option<Response> {
-    let Kind {
-        status,
-        title,
-        meaning,
-        ..
-    } = KINDS.iter().find(|kind| kind.code == code)?;
-    let body = format!(
-        "<p><code>{code}</code> · HTTP {}</p>\n<p>{}</p>\n<p><a href=\"/problems\">All problems</a></p>",
-        status.as_u16(),
-        text(meaning),
+    let kind = KINDS.iter().find(|kind| kind.code == code)?;
+    let mut body = format!(
+        "<p><code>{code}</code> · HTTP {}</p>\n\
+         <h2>Cause</h2>\n<p>{}</p>\n\
+         <h2>What to do</h2>\n<p>{}</p>\n",
+        kind.status.as_u16(),
+        text(kind.cause),
+        text(kind.remedy),
     );
-    Some(render(title, &body))
+    if let Some(example) = Example::of(kind) {
+        let answer = format!("{:#}", example.answer(kind, "$API"));
+        let _ = writeln!(
+            body,
+            "<h2>Example</h2>\n<pre>{}</pre>\n<p>is answered with HTTP {} and</p>\n<pre>{}</pre>",
+            escaped(example.request),
+            kind.status,
+            escaped(&answer),
+        );
+    }
+    body += "<p><a href=\"/problems\">All problems</a></p>";
+    Some(render(kind.title, &body))
 }
 
 fn render(title: &str, body: &str) -> Response {
@@ -55,10 +64,7 @@ fn render(title: &str, body: &str) -> Response {
 
 /// Text in HTML; what stands in backticks is code.
 fn text(plain: &str) -> String {
-    let escaped = plain
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
+    let escaped = escaped(plain);
     let parts = escaped.split('`').enumerate();
     parts
         .map(|(index, part)| {
@@ -69,6 +75,13 @@ fn text(plain: &str) -> String {
             }
         })
         .collect()
+}
+
+fn escaped(plain: &str) -> String {
+    plain
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub(super) fn apply(document: &mut Value) -> anyhow::Result<()> {
     allow_null_where_it_is_answered(document);
     each_request(document, &sent, &mut close);
     each_request(document, &sent, &mut tell_defaults);
+    each_request(document, &sent, &mut name_addresses);
     each_request(document, &sent, &mut forbid_nul);
     Ok(())
 }
@@ -213,6 +214,17 @@ fn allow_null_where_it_is_answered(document: &mut Value) {
 fn close(schema: &mut Map<String, Value>) {
     if schema.contains_key("properties") {
         schema.entry("additionalProperties").or_insert(false.into());
+    }
+}
+
+/// Says that a field of that name takes an e-mail address. The gate leaves it to the account's other
+/// rules, so that all that is wrong is told at once.
+fn name_addresses(schema: &mut Map<String, Value>) {
+    let field = schema
+        .get_mut("properties")
+        .and_then(|fields| fields.get_mut("email"));
+    if let Some(Value::Object(field)) = field {
+        field.insert("format".to_owned(), "email".into());
     }
 }
 

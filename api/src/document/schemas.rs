@@ -43,6 +43,7 @@ pub(super) fn standardise(document: &mut Value) -> anyhow::Result<()> {
     let mut ambiguous = None;
     for_each(document, &mut |schema| {
         numbers(schema);
+        elements(schema);
         format(schema);
         all_of(schema);
         if schema.get("nullable") == Some(&Value::Bool(true)) {
@@ -158,6 +159,20 @@ fn numbers(schema: &mut Schema) {
             )]
             let whole = number as i64;
             *value = whole.into();
+        }
+    }
+}
+
+/// What the elements of a list must be is written beside `items`, where it means nothing.
+fn elements(schema: &mut Schema) {
+    if schema.get("type") != Some(&"array".into()) {
+        return;
+    }
+    for bound in ["minLength", "maxLength", "pattern"] {
+        if let Some(value) = schema.remove(bound)
+            && let Some(Value::Object(items)) = schema.get_mut("items")
+        {
+            items.insert(bound.to_owned(), value);
         }
     }
 }

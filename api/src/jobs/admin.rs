@@ -82,6 +82,7 @@ impl Api {
         )]
         limit: Query<u8>,
         /// `next_cursor` of the page before, with the same filters.
+        #[oai(validator(min_length = 1))]
         cursor: Query<Option<String>>,
         /// In this state.
         state: Query<Option<AdminJobState>>,

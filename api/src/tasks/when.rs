@@ -42,7 +42,7 @@ pub(crate) struct WhenLocal {
 pub(crate) struct WhenAt {
     at: Timestamp,
     /// An IANA name, such as `Europe/Vienna`.
-    #[oai(validator(max_length = 64))]
+    #[oai(validator(min_length = 1, max_length = 64))]
     time_zone: String,
 }
 

@@ -111,8 +111,8 @@ pub(crate) struct NewTask {
     priority: TaskPriority,
     due: Option<When>,
     start: Option<When>,
-    /// Of 1 to 100 characters each. Repeated ones count once.
-    #[oai(default, validator(max_items = 50))]
+    /// Repeated ones count once.
+    #[oai(default, validator(max_items = 50, min_length = 1, max_length = 100))]
     labels: Vec<String>,
 }
 
@@ -161,8 +161,8 @@ pub(crate) struct TaskChanges {
     priority: Option<TaskPriority>,
     due: MaybeUndefined<When>,
     start: MaybeUndefined<When>,
-    /// All labels from now on, of 1 to 100 characters each.
-    #[oai(validator(max_items = 50))]
+    /// All labels from now on.
+    #[oai(validator(max_items = 50, min_length = 1, max_length = 100))]
     labels: Option<Vec<String>>,
 }
 

@@ -18,6 +18,7 @@ mod malformed;
 mod me;
 mod oauth;
 mod passwords;
+mod problems;
 mod process;
 mod rotation;
 mod sessions;

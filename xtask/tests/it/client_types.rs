@@ -42,7 +42,7 @@ fn types_are_generated_with_which_the_guide_and_the_examples_compile() {
 fn tools() -> Option<PathBuf> {
     let npm = Command::new("npm").arg("--version").output();
     if !npm.is_ok_and(|output| output.status.success()) {
-        println!("skipped: npm is missing");
+        skip("npm is missing");
         return None;
     }
     let output = Command::new(XTASK)
@@ -132,4 +132,9 @@ fn write(work: &Path, name: &str, content: &str) {
 fn said(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
+}
+
+#[expect(clippy::print_stderr, reason = "whoever runs the test sees it")]
+fn skip(why: &str) {
+    eprintln!("skipped: {why}");
 }
