@@ -92,7 +92,8 @@ impl Api {
     ///
     /// Different filters all have to hold; of the values of a repeated one, any may. What is
     /// inserted or removed while you turn the pages makes no other task come twice or not at all.
-    /// Days and wall-clock times are taken in the time zone of your account.
+    /// Days and wall-clock times are taken in the time zone of your account, for filters and order
+    /// alike.
     #[oai(path = "/", method = "get", operation_id = "list_tasks")]
     #[expect(
         clippy::too_many_arguments,
@@ -109,10 +110,12 @@ impl Api {
             validator(minimum(value = "1"), maximum(value = "200"))
         )]
         limit: Query<u8>,
-        /// `next_cursor` of the page before, with the same filters and order.
+        /// `next_cursor` of the page before, with the same filters and order. In the order of `due`,
+        /// your time zone must be the same, too.
         #[oai(validator(min_length = 1))]
         cursor: Query<Option<String>>,
-        /// The order. What is never due comes last by `due` and by `-due`.
+        /// The order. `due` is the order of the moments at which tasks are due for you; a day is due
+        /// when it begins. Tasks that are never due come last by `due` and by `-due`.
         #[oai(default = "newest_first")]
         sort: Query<TaskSort>,
         /// Whether to count the tasks of all pages.
@@ -136,8 +139,8 @@ impl Api {
         /// With none of these labels.
         #[oai(default)]
         not_label: Query<Vec<String>>,
-        /// `none`: never due. `any`: due some time. `overdue`: still to do, and its time has passed.
-        /// `today`: due on this day.
+        /// `none`: never due. `any`: due some time. `overdue`: still to do, and its time has passed; a
+        /// day has passed when it is over. `today`: due on this day.
         #[oai(default)]
         due: Query<Vec<TaskDue>>,
         /// Due earlier than this. A day counts from its beginning.

@@ -1,5 +1,6 @@
 //! PostgreSQL: the pool, the embedded migrations, and whether a schema is the one this program knows.
 
+mod migration_turn;
 mod service_role;
 
 use std::{str::FromStr, time::Duration};
@@ -73,7 +74,7 @@ fn pool_options(max_connections: u32) -> PgPoolOptions {
 /// Brings the schema up to date and gives the versions that were applied. `service`, if given, is the
 /// URL that the services sign in with: its role is made, or given that password, with the right to read
 /// and write rows and no other. Two at once: one works, the other waits for its advisory lock and finds
-/// nothing to do.
+/// nothing to do. One that was interrupted is repeated from the migration that did not end.
 ///
 /// # Errors
 /// Where the database cannot be reached, a migration fails (its name is in the message), the
@@ -87,7 +88,10 @@ pub async fn migrate(
         .clone()
         .options([("statement_timeout", "0"), ("lock_timeout", "0")]);
     let mut db = PgConnection::connect_with(&options).await?;
+    migration_turn::take(&mut db).await?;
+    // What earlier releases ask for.
     db.lock().await?;
+    migration_turn::drop_unfinished_indexes(&mut db).await?;
     let before = applied(&mut db).await?;
     let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
     // The lock is held already, so that `before` is what this run found.

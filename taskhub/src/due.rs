@@ -1,9 +1,12 @@
 //! When something starts or is due.
 
+mod clock;
+
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+pub use self::clock::{Clock, Stretch};
 use crate::Violation;
 
 /// One of three things that people mean by a date; as JSON `{"date"}`, `{"local"}` or

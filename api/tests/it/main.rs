@@ -8,6 +8,7 @@ mod connections;
 mod console;
 mod docs;
 mod document;
+mod due;
 mod edge;
 mod faults;
 mod guide;

@@ -1,6 +1,9 @@
 //! Lists of tasks: filtered, in any of six orders, a page at a time.
 
-use chrono::{DateTime, Days, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+mod by_due;
+mod due;
+
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
@@ -11,6 +14,11 @@ use crate::{Result, changes::Actor};
 
 /// Nobody waits for more than this to be counted.
 const COUNTED: i64 = 10_000;
+
+/// What a [`Row`] is read from.
+const COLUMNS: &str = "id, project_id, parent_id, title, description, status, priority, due_date, due_local, due_at, \
+    due_time_zone, start_date, start_local, start_at, start_time_zone, labels, position, created_at, created_by, \
+    updated_at, completed_at, completed_by, deleted_at, version, seq";
 
 /// Which tasks. Empty lists and `None` allow everything; different fields all have to hold, of the
 /// values of one field any may.
@@ -24,7 +32,7 @@ pub struct Filter {
     /// Leaves out what has any of these.
     pub not_labels: Vec<String>,
     pub due: Vec<Due>,
-    /// Earlier than this. A day counts from its beginning.
+    /// Due earlier than this for the reader.
     pub due_before: Option<DateTime<Utc>>,
     /// At this time or later.
     pub due_after: Option<DateTime<Utc>>,
@@ -35,7 +43,7 @@ pub struct Filter {
     /// Words of title or description, as people type them into a search box: quotes, `or`, `-`.
     pub words: Option<String>,
     pub include_deleted: bool,
-    /// Where the actor is: decides what "today" is, and when days and wall-clock times are.
+    /// Where the reader is: decides what "today" is, and when days and wall-clock times are.
     pub time_zone: Tz,
 }
 
@@ -60,6 +68,7 @@ pub struct Sort {
 pub enum SortKey {
     CreatedAt,
     UpdatedAt,
+    /// By the moment at which it is due for the reader.
     Due,
     /// From `none` to `urgent`.
     Priority,
@@ -72,7 +81,7 @@ pub enum SortKey {
 /// meanwhile neither repeat nor hide others.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Position {
-    /// What the task is sorted by, as PostgreSQL writes it.
+    /// What the task is sorted by, as PostgreSQL writes it, or as [`by_due`] does.
     pub key: String,
     pub id: Uuid,
 }
@@ -110,13 +119,12 @@ pub async fn list(
     after: Option<&Position>,
     limit: u8,
 ) -> Result<Page> {
-    let (key, cast) = sort.expression();
+    let Some((key, cast)) = sort.expression() else {
+        return by_due::list(db, actor, filter, sort.descending, after, limit).await;
+    };
     let direction = if sort.descending { " desc" } else { "" };
-    let mut query = QueryBuilder::new(
-        "select id, project_id, parent_id, title, description, status, priority, due_date, due_local, due_at, \
-         due_time_zone, start_date, start_local, start_at, start_time_zone, labels, position, created_at, created_by, \
-         updated_at, completed_at, completed_by, deleted_at, version, seq, (",
-    );
+    let mut query = QueryBuilder::new("select ");
+    query.push(COLUMNS).push(", (");
     query.push(key).push(")::text as sort_key");
     push_conditions(&mut query, actor, filter);
     if let Some(after) = after {
@@ -163,23 +171,21 @@ pub async fn count(db: &mut PgConnection, actor: &Actor, filter: &Filter) -> Res
 }
 
 impl Sort {
-    /// What is sorted by, never null, and the cast of its text.
-    fn expression(self) -> (&'static str, &'static str) {
-        match self.key {
+    /// What is sorted by, never null, and the cast of its text. `None` where no single column tells
+    /// the order: that by due time depends on the reader.
+    fn expression(self) -> Option<(&'static str, &'static str)> {
+        let expression = match self.key {
             SortKey::CreatedAt => ("created_at", "::timestamptz"),
             SortKey::UpdatedAt => ("updated_at", "::timestamptz"),
-            SortKey::Due if self.descending => (
-                "coalesce(nullif(due_order(due_date, due_local, due_at), 'infinity'), '-infinity')",
-                "::timestamp",
-            ),
-            SortKey::Due => ("due_order(due_date, due_local, due_at)", "::timestamp"),
+            SortKey::Due => return None,
             SortKey::Priority => (
                 "array_position('{none,low,medium,high,urgent}'::text[], priority)",
                 "::integer",
             ),
             SortKey::Position => ("position", r#" collate "C""#),
             SortKey::Title => (r#"left(title, 100) collate "und-x-icu""#, ""),
-        }
+        };
+        Some(expression)
     }
 }
 
@@ -245,81 +251,5 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &F
         query.push(" and task_words(title, description) @@ websearch_to_tsquery('simple', ");
         query.push_bind(words.clone()).push(")");
     }
-    push_due(query, filter);
-}
-
-fn push_due(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    let zone = filter.time_zone;
-    if let Some(time) = filter.due_before {
-        query.push(" and ");
-        push_due_before(query, time, time.with_timezone(&zone).naive_local());
-    }
-    if let Some(time) = filter.due_after {
-        query.push(" and ");
-        push_due_from(query, time, time.with_timezone(&zone).naive_local());
-    }
-    let now = Utc::now();
-    let local = now.with_timezone(&zone).naive_local();
-    for (index, due) in filter.due.iter().enumerate() {
-        query.push(if index == 0 { " and (" } else { " or " });
-        match due {
-            Due::None => {
-                query.push("due_order(due_date, due_local, due_at) = 'infinity'");
-            }
-            Due::Any => {
-                query.push("due_order(due_date, due_local, due_at) < 'infinity'");
-            }
-            Due::Overdue => {
-                query.push("(status in ('todo', 'in_progress') and ");
-                push_due_before(query, now, local);
-                query.push(" and due_date is distinct from ");
-                query.push_bind(local.date()).push(")");
-            }
-            Due::Today => {
-                let today = local.date().and_time(NaiveTime::MIN);
-                let tomorrow = today + Days::new(1);
-                query.push("(");
-                push_due_from(query, instant(today, zone), today);
-                query.push(" and ");
-                push_due_before(query, instant(tomorrow, zone), tomorrow);
-                query.push(")");
-            }
-        }
-    }
-    if !filter.due.is_empty() {
-        query.push(")");
-    }
-}
-
-/// Due before `time`, which is `local` on the actor's clock.
-fn push_due_before(query: &mut QueryBuilder<Postgres>, time: DateTime<Utc>, local: NaiveDateTime) {
-    // The first condition follows from the second, no zone being a day away from UTC; but an index
-    // knows it.
-    query.push("(due_order(due_date, due_local, due_at) < ");
-    query.push_bind(time.naive_utc() + Days::new(1));
-    query.push(" and coalesce(due_at < ").push_bind(time);
-    query.push(", coalesce(due_local, due_date::timestamp) < ");
-    query.push_bind(local).push("))");
-}
-
-/// Due at `time` or later, as [`push_due_before`].
-fn push_due_from(query: &mut QueryBuilder<Postgres>, time: DateTime<Utc>, local: NaiveDateTime) {
-    query.push("(due_order(due_date, due_local, due_at) >= ");
-    query.push_bind(time.naive_utc() - Days::new(1));
-    query.push(" and coalesce(due_at >= ").push_bind(time);
-    query.push(", coalesce(due_local, due_date::timestamp) >= ");
-    query.push_bind(local).push("))");
-}
-
-/// The instant of a wall-clock time; of two the earlier, and in a gap of the clock its end or nearly.
-fn instant(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-    let in_zone = local.and_local_timezone(zone).earliest();
-    let after_gap = || {
-        (local + TimeDelta::hours(1))
-            .and_local_timezone(zone)
-            .earliest()
-    };
-    in_zone
-        .or_else(after_gap)
-        .map_or_else(|| local.and_utc(), |time| time.to_utc())
+    due::push_conditions(query, filter);
 }

@@ -1,3 +1,6 @@
+mod by_due;
+mod moments;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};

@@ -6,6 +6,7 @@ mod changes;
 mod documents;
 mod jobs;
 mod lists;
+mod migrations;
 mod people;
 mod resets;
 mod secrets;
