@@ -177,9 +177,10 @@ impl Api {
 
     /// Exchange a refresh token
     ///
-    /// Gives the next pair. For a minute the same token gives the same next one, so a lost answer can
-    /// be asked for again; after that, or once the next one was used, a second use means that the
-    /// token was stolen, and the session ends. Needs no access token.
+    /// Gives the next pair. If the answer gets lost, send the same token again: it gives the same next
+    /// refresh token until that one is used, for at most `refresh_retry_seconds` of
+    /// `GET /v1/meta/limits`. A second use after that means that somebody stole the token, and the
+    /// session ends. Needs no access token.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh_tokens")]
     async fn refresh(&self, body: Json<Refresh>) -> Result<Json<Tokens>, Problem> {
         self.exchange(&body.0.refresh_token.0.into()).await

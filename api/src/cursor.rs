@@ -99,6 +99,7 @@ mod tests {
         let lifetimes = Lifetimes {
             access_token: Duration::from_secs(1),
             refresh_token: Duration::from_secs(1),
+            refresh_retry: Duration::from_secs(1),
         };
         let previous = previous.map(|previous| previous.repeat(32).into());
         Keys::new(&current.repeat(32).into(), previous.as_ref(), lifetimes).unwrap()

@@ -146,6 +146,7 @@ fn keys(settings: &Api) -> anyhow::Result<tokens::Keys> {
     let lifetimes = tokens::Lifetimes {
         access_token: settings.access_token_life,
         refresh_token: settings.refresh_token_life,
+        refresh_retry: settings.refresh_retry,
     };
     tokens::Keys::new(
         &settings.jwt_secret,

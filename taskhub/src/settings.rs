@@ -69,6 +69,8 @@ pub struct Api {
     pub drain: Duration,
     pub request_timeout: Duration,
     /// Exact origins, as browsers send them in `Origin`.
+    /// How long an exchanged refresh token may give its unused successor again.
+    pub refresh_retry: Duration,
     pub cors_origins: Vec<String>,
     /// How many entries at the end of `X-Forwarded-For` were written by our own proxies.
     pub trusted_proxies: usize,
@@ -110,6 +112,7 @@ impl Api {
                 write: reader.rate_limit("RATE_LIMIT_WRITE"),
                 login_address: reader.rate_limit("RATE_LIMIT_LOGIN_ADDRESS"),
                 login_account: reader.rate_limit("RATE_LIMIT_LOGIN_ACCOUNT"),
+            refresh_retry: reader.seconds("REFRESH_RETRY_SECONDS", 0..=2_592_000),
                 register: reader.rate_limit("RATE_LIMIT_REGISTER"),
                 password_reset: reader.rate_limit("RATE_LIMIT_LOGIN_RESET"),
             },

@@ -44,6 +44,9 @@ pub struct Lifetimes {
     pub access_token: Duration,
     /// Counted anew at each refresh.
     pub refresh_token: Duration,
+    /// For how long after its exchange a refresh token gives the same successor again, as long as nobody
+    /// has used that.
+    pub refresh_retry: Duration,
 }
 
 /// What an access token says.
@@ -328,6 +331,36 @@ impl RefreshToken {
             .and_then(|encoded| BASE64_URL_SAFE_NO_PAD.decode(encoded).ok())
             .map(|bytes| Self::from_bytes(&bytes))
             .ok_or(Error::InvalidToken)
+    }
+
+    /// Encrypts `successor` so that only a client with this token can have it again. A token has one
+    /// successor, so its pad is used once.
+    pub(crate) fn seal(&self, successor: &Self) -> [u8; 32] {
+        self.pad(&successor.bytes())
+    }
+
+    /// The successor that was sealed with this token.
+    pub(crate) fn unseal(&self, sealed: &[u8]) -> Self {
+        Self::from_bytes(&self.pad(sealed))
+    }
+
+    /// `text` under a one-time pad that only this token gives.
+    fn pad(&self, text: &[u8]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
+            .expect("HMAC takes keys of any length");
+        mac.update(b"taskhub refresh token successor\0");
+        let mut pad: [u8; 32] = mac.finalize().into_bytes().into();
+        for (byte, other) in pad.iter_mut().zip(text) {
+            *byte ^= other;
+        }
+        pad
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let encoded = self.0.expose_secret().strip_prefix(REFRESH_TOKEN_PREFIX);
+        encoded
+            .and_then(|encoded| BASE64_URL_SAFE_NO_PAD.decode(encoded).ok())
+            .expect("it was made of bytes")
     }
 
     /// SHA-256, as it is stored: a token of 256 random bits needs nothing slower.

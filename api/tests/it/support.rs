@@ -98,6 +98,7 @@ impl Service {
         let lifetimes = tokens::Lifetimes {
             access_token: Duration::from_secs(900),
             refresh_token: Duration::from_secs(30 * 24 * 3600),
+            refresh_retry: Duration::from_secs(24 * 3600),
         };
         let keys = tokens::Keys::new(
             &JWT_SECRET.into(),

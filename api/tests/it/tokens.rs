@@ -153,6 +153,7 @@ async fn a_token_of_the_previous_key_is_accepted_and_of_a_removed_one_is_not() {
     let lifetimes = Lifetimes {
         access_token: std::time::Duration::from_secs(900),
         refresh_token: std::time::Duration::from_secs(900),
+        refresh_retry: std::time::Duration::from_secs(900),
     };
     let token = |secret: &str| {
         let keys = Keys::new(&secret.into(), None, lifetimes).unwrap();

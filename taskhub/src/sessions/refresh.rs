@@ -13,21 +13,19 @@ use crate::{
     tokens::{Keys, RefreshToken},
 };
 
-/// For how long an exchanged refresh token still gives its successor, so that a client whose answer got
-/// lost, or that refreshed twice at once, is not signed out.
-const GRACE: Duration = Duration::from_secs(60);
-
 /// Exchanges a refresh token for the next pair.
 ///
-/// A token that was exchanged within the last minute gives the same next one, as long as that was not
-/// used in turn. Any other second use means that the token was stolen, by whoever used it first or now:
-/// the session ends.
+/// A token that was exchanged before gives the same next one again, because an answer can get lost and a
+/// client can sleep before it asks again. That ends once the next one is exchanged in turn, and at the
+/// latest after [`Lifetimes::refresh_retry`](crate::tokens::Lifetimes). A second use after that means that
+/// somebody stole the token: the session ends.
 ///
 /// # Errors
 /// [`Error::InvalidToken`] where it is none of ours, [`Error::ExpiredToken`], and [`Error::RevokedToken`]
 /// where the session has ended, now or before.
 pub async fn refresh(db: &PgPool, keys: &Keys, token: &SecretString) -> Result<Grant> {
-    let hash = RefreshToken::parse(token)?.hash();
+    let shown = RefreshToken::parse(token)?;
+    let hash = shown.hash();
     let mut transaction = db.begin().await?;
     // The lock comes by itself and first: what follows must see what the previous holder did.
     let session = sqlx::query!(
@@ -49,7 +47,7 @@ pub async fn refresh(db: &PgPool, keys: &Keys, token: &SecretString) -> Result<G
     if session.expired {
         return Err(Error::ExpiredToken);
     }
-    let Some(next) = exchange(&mut transaction, keys, session.id, &hash).await? else {
+    let Some(next) = exchange(&mut transaction, keys, session.id, &shown).await? else {
         end_one(&mut transaction, session.id, EndReason::RefreshTokenReused).await?;
         // The end of the session is the one effect of this failure.
         transaction.commit().await?;
@@ -74,39 +72,49 @@ async fn exchange(
     db: &mut PgConnection,
     keys: &Keys,
     session_id: Uuid,
-    hash: &[u8],
+    shown: &RefreshToken,
 ) -> Result<Option<RefreshToken>> {
+    let hash = shown.hash();
     let token = sqlx::query!(
         r#"
-        select shown.generation, next.hash as "next_hash?",
+        select shown.generation, next.hash as "next_hash?", next.sealed,
             shown.used_at > now() - make_interval(secs => $2) and next.used_at is null as "again"
         from refresh_token as shown
         left join refresh_token as next
             on next.session_id = shown.session_id and next.generation = shown.generation + 1
         where shown.hash = $1
         "#,
-        hash,
-        GRACE.as_secs_f64(),
+        &hash[..],
+        keys.lifetimes.refresh_retry.as_secs_f64(),
     )
     .fetch_one(&mut *db)
     .await?;
     let generation = token.generation + 1;
-    let mut following = keys.following(session_id, generation, hash).into_iter();
+    let derived = keys.following(session_id, generation, &hash);
     if let Some(next_hash) = token.next_hash {
-        return Ok(following.find(|next| token.again == Some(true) && next.hash()[..] == next_hash));
+        if token.again != Some(true) {
+            return Ok(None);
+        }
+        let sealed = token.sealed.map(|sealed| shown.unseal(&sealed));
+        let mut candidates = sealed.into_iter().chain(derived);
+        let next = candidates.find(|next| next.hash()[..] == next_hash);
+        // Without a seal and without the key that derived it, it is lost. That is nobody's theft.
+        return next.map(Some).ok_or(Error::InvalidToken);
     }
-    let Some(next) = following.next() else {
+    let Some(next) = derived.into_iter().next() else {
         return Ok(None);
     };
+    // Once the token shown is used, the one before it gives it to nobody any more.
     sqlx::query!(
         "
-        with shown as (update refresh_token set used_at = now() where hash = $1)
-        insert into refresh_token (hash, session_id, generation) values ($2, $3, $4)
+        with shown as (update refresh_token set used_at = now(), sealed = null where hash = $1)
+        insert into refresh_token (hash, session_id, generation, sealed) values ($2, $3, $4, $5)
         ",
-        hash,
+        &hash[..],
         &next.hash()[..],
         session_id,
         generation,
+        &shown.seal(&next)[..],
     )
     .execute(db)
     .await?;

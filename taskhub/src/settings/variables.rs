@@ -247,6 +247,12 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Either {
             local: "0",
             deployed: "10",
+    plain(
+        "REFRESH_RETRY_SECONDS",
+        &[Program::Api],
+        Fallback::Text("86400"),
+        "How long a client whose answer got lost can send the same refresh token again, until its successor is used. `0` ends the session at the first repetition.",
+    ),
         },
         "How long the API still accepts connections after SIGTERM, so that the load balancer can look elsewhere.",
     ),

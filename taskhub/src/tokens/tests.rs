@@ -8,6 +8,7 @@ const OTHER: &str = "fedcba9876543210fedcba9876543210";
 const LIFETIMES: Lifetimes = Lifetimes {
     access_token: Duration::from_secs(900),
     refresh_token: Duration::from_secs(3600),
+    refresh_retry: Duration::from_secs(600),
 };
 
 fn keys(current: &str, previous: Option<&str>) -> Keys {

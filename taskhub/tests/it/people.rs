@@ -27,6 +27,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn create() -> Self {
+        Self::beside(&Database::create().await.pool)
+    }
+
+    /// Another one with the same database.
+    pub(crate) fn beside(db: &PgPool) -> Self {
         Self {
             db: Database::create().await.pool,
             hasher: Hasher::fast_for_tests().unwrap(),
@@ -102,6 +107,7 @@ pub(crate) fn keys(current: &str, previous: Option<&str>) -> Keys {
         access_token: Duration::from_secs(900),
         refresh_token: Duration::from_secs(30 * 24 * 60 * 60),
     };
+        refresh_retry: Duration::from_secs(24 * 60 * 60),
     let previous = previous.map(SecretString::from);
     Keys::new(&current.into(), previous.as_ref(), lifetimes).unwrap()
 }

@@ -66,6 +66,7 @@ fn development_needs_little_and_the_rest_has_defaults() {
         api.refresh_token_life,
         Duration::from_secs(30 * 24 * 60 * 60)
     );
+    assert_eq!(api.refresh_retry, Duration::from_secs(24 * 60 * 60));
     assert_eq!(api.drain, Duration::ZERO);
     assert_eq!(api.idempotency_life, Duration::from_secs(24 * 60 * 60));
     assert!(api.cors_origins.is_empty());
@@ -226,6 +227,14 @@ fn malformed_values_are_refused_everywhere() {
         ("ACCESS_TOKEN_SECONDS", "0"),
         ("REFRESH_TOKEN_DAYS", "-1"),
         ("BCRYPT_COST", "3"),
+        ("REFRESH_RETRY_SECONDS", "a day"),
+        ("CLIENT_URL", "app.example.com"),
+        ("CLIENT_URL", "capacitor://localhost"),
+        ("CLIENT_URL", "https://app.example.com/?tab=1"),
+        ("CLIENT_URL", "https://app.example.com/#/tasks"),
+        ("CLIENT_URL", "https://me@app.example.com"),
+        ("SECURITY_CONTACT", "security@example.com"),
+        ("SECURITY_CONTACT", "http://example.com"),
         ("DATABASE_MAX_CONNECTIONS", "0"),
         ("DRAIN_SECONDS", "61"),
         ("CORS_ORIGINS", "*"),
