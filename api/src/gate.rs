@@ -289,11 +289,13 @@ fn bearer(value: &str) -> Option<&str> {
 impl From<Verdict> for Problem {
     fn from(verdict: Verdict) -> Self {
         let (quota, window) = (verdict.rate.requests, verdict.rate.period.as_secs());
-        Self::new(
+        let mut problem = Self::new(
             &problem::RATE_LIMITED,
             format!("at most {quota} requests in {window} s"),
         )
         .member("policy", verdict.policy.name())
-        .retry_after(verdict.taken.retry_after)
+        .retry_after(verdict.taken.next);
+        problem.limit = Some(Box::new(verdict));
+        problem
     }
 }

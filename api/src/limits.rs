@@ -52,10 +52,23 @@ pub struct Verdict {
 pub struct Taken {
     pub allowed: bool,
     pub remaining: u32,
-    /// Until the bucket is full again.
-    pub reset: Duration,
-    /// Until the next request is allowed.
-    pub retry_after: Duration,
+    /// After this, one more is allowed. With none remaining, this is when the next request passes.
+    pub next: Duration,
+}
+
+impl Verdict {
+    /// The member of `RateLimit` for this policy (draft-ietf-httpapi-ratelimit-headers-11, section 4).
+    pub fn state(&self) -> String {
+        let (name, remaining) = (self.policy.name(), self.taken.remaining);
+        format!("\"{name}\";r={remaining};t={}", self.taken.next_seconds())
+    }
+}
+
+impl Taken {
+    /// Whole seconds, rounded up: whoever waits that long is not too early.
+    pub fn next_seconds(&self) -> u64 {
+        self.next.as_secs_f64().ceil() as u64
+    }
 }
 
 impl Policy {

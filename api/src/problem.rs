@@ -11,6 +11,8 @@ use poem_openapi::{ApiResponse, registry::MetaResponses, registry::Registry};
 use serde_json::{Map, Value, json};
 use taskhub::{Error, Refusal, Violation};
 
+use crate::limits::Verdict;
+
 pub use examples::{EXAMPLES, Example};
 pub use kinds::*;
 
@@ -24,6 +26,8 @@ pub struct Problem {
     /// Further members of the document, broken rules as `errors` among them.
     members: Map<String, Value>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The rate limit that refused, for the headers that tell where the client stands.
+    pub limit: Option<Box<Verdict>>,
     /// What the log is told and the client is not.
     cause: Option<String>,
 }
@@ -35,6 +39,7 @@ impl Problem {
             detail: detail.into(),
             members: Map::new(),
             headers: Vec::new(),
+            limit: None,
             cause: None,
         }
     }

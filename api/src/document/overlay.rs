@@ -102,6 +102,15 @@ fn complete(
     Ok(())
 }
 
+/// Where a client stands, on every answer to a request that is counted.
+const RATE_LIMITS: [&str; 5] = [
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+];
+
 /// What the rules ask about an operation.
 #[derive(Debug)]
 struct Facts {
@@ -243,7 +252,7 @@ fn headers(operation: &mut Value, facts: &Facts) -> anyhow::Result<()> {
         headers.retain(|name, _| facts.repeatable || name != "Idempotency-Replayed");
         let rules: &[(bool, &[&str])] = &[
             (true, &["X-Request-Id"]),
-            (facts.limited, &["RateLimit", "RateLimit-Policy"]),
+            (facts.limited, &RATE_LIMITS),
             (facts.paged && status == "200", &["Link"]),
         ];
         for name in rules

@@ -1,6 +1,7 @@
 //! The headers that every answer has.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use taskhub::settings::RateLimit;
 
 use crate::limits::{Limits, Policy, Verdict};
 
@@ -36,32 +37,39 @@ pub(super) fn security(headers: &mut HeaderMap, public_url: &str) {
     }
 }
 
-/// Where the client stands, as draft-ietf-httpapi-ratelimit-headers-10 says it and as it was usual
-/// before.
-pub(super) fn rate_limits(headers: &mut HeaderMap, limits: &Limits, verdict: Verdict) {
-    let policy = |policy: Policy| {
-        let rate = limits.rate(policy)?;
-        let window = rate.period.as_secs();
-        Some(format!(
-            "\"{}\";q={};w={window}",
-            policy.name(),
-            rate.requests
-        ))
-    };
-    let policies: Vec<_> = [Policy::Read, Policy::Write]
-        .into_iter()
-        .filter_map(policy)
+/// Where the client stands, as draft-ietf-httpapi-ratelimit-headers-11 says it, and in the headers that were
+/// usual before, for older clients. `verdicts` begin with the one that matters most; they are not empty.
+pub(super) fn rate_limits(headers: &mut HeaderMap, limits: &Limits, verdicts: &[Verdict]) {
+    let policies: Vec<_> = verdicts
+        .iter()
+        .map(|verdict| verdict.policy)
+        .filter(|policy| !ALWAYS_NAMED.contains(policy))
+        .chain(ALWAYS_NAMED)
+        .filter_map(|policy| Some(describe(policy, limits.rate(policy)?)))
         .collect();
-    let (name, remaining) = (verdict.policy.name(), verdict.taken.remaining);
-    let reset = verdict.taken.reset.as_secs_f64().ceil() as u64;
-    let quota = verdict.rate.requests.to_string();
+    let states: Vec<_> = verdicts.iter().map(Verdict::state).collect();
     set(headers, "ratelimit-policy", &policies.join(", "));
-    set(
-        headers,
-        "ratelimit",
-        &format!("\"{name}\";r={remaining};t={reset}"),
-    );
-    set(headers, "x-ratelimit-limit", &quota);
-    set(headers, "x-ratelimit-remaining", &remaining.to_string());
-    set(headers, "x-ratelimit-reset", &reset.to_string());
+    set(headers, "ratelimit", &states.join(", "));
+    if let Some(Verdict { rate, taken, .. }) = verdicts.first() {
+        set(headers, "x-ratelimit-limit", &rate.requests.to_string());
+        set(
+            headers,
+            "x-ratelimit-remaining",
+            &taken.remaining.to_string(),
+        );
+        set(
+            headers,
+            "x-ratelimit-reset",
+            &taken.next_seconds().to_string(),
+        );
+    }
+}
+
+/// The policies that every request can meet.
+const ALWAYS_NAMED: [Policy; 2] = [Policy::Read, Policy::Write];
+
+/// The member of `RateLimit-Policy` for a policy (section 3 of the same draft).
+fn describe(policy: Policy, rate: RateLimit) -> String {
+    let (name, window) = (policy.name(), rate.period.as_secs());
+    format!("\"{name}\";q={};w={window}", rate.requests)
 }

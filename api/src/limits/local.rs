@@ -3,12 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use taskhub::settings::RateLimit;
 
-use super::Taken;
+use super::{TOLERANCE, Taken};
 
 /// How many buckets are kept at most.
 const MAX: usize = 100_000;
@@ -40,21 +40,16 @@ impl Buckets {
         let passed = now.saturating_duration_since(bucket.at);
         bucket.tokens = (bucket.tokens + passed.div_duration_f64(per_token)).min(quota);
         bucket.at = now;
-        let allowed = bucket.tokens >= 1.0;
+        let allowed = bucket.tokens >= 1.0 - TOLERANCE;
         if allowed {
-            bucket.tokens -= 1.0;
+            bucket.tokens = (bucket.tokens - 1.0).max(0.0);
         }
-        let reset = per_token.mul_f64(quota - bucket.tokens);
-        bucket.full_at = now + reset;
+        bucket.full_at = now + per_token.mul_f64(quota - bucket.tokens);
+        let whole = (bucket.tokens + TOLERANCE).floor();
         Taken {
             allowed,
-            remaining: bucket.tokens as u32,
-            reset,
-            retry_after: if allowed {
-                Duration::ZERO
-            } else {
-                per_token.mul_f64(1.0 - bucket.tokens)
-            },
+            remaining: whole as u32,
+            next: per_token.mul_f64((whole + 1.0 - bucket.tokens).max(0.0)),
         }
     }
 
@@ -76,6 +71,8 @@ fn make_room(buckets: &mut HashMap<String, Bucket>, now: Instant) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const THREE_A_MINUTE: RateLimit = RateLimit {
@@ -97,8 +94,7 @@ mod tests {
         }
         let refused = take(&buckets, "ada", start);
         assert!(!refused.allowed);
-        assert_eq!(refused.retry_after.as_secs_f64().round(), 20.0);
-        assert_eq!(refused.reset.as_secs_f64().round(), 60.0);
+        assert_eq!(refused.next.as_secs_f64().round(), 20.0);
         assert!(!take(&buckets, "ada", start + Duration::from_secs(19)).allowed);
         assert!(take(&buckets, "ada", start + Duration::from_secs(21)).allowed);
         assert!(!take(&buckets, "ada", start + Duration::from_secs(22)).allowed);
@@ -132,6 +128,34 @@ mod tests {
         let full = start + Duration::from_secs(40);
         take(&buckets, "another", full);
         assert!(count() <= 3, "{} are kept", count());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whoever_waits_until_the_next_passes_and_a_little_less_does_not(
+            requests in 1_u32..10_000,
+            period in 1_u64..100_000,
+            pauses in proptest::collection::vec(0_u64..3_000, 0..20),
+        ) {
+            let rate = RateLimit { requests, period: Duration::from_secs(period) };
+            let (buckets, mut now) = (Buckets::default(), Instant::now());
+            let take = |now| buckets.take("ada".to_owned(), rate, now);
+            let mut last = take(now);
+            for pause in pauses {
+                now += Duration::from_millis(pause);
+                last = take(now);
+            }
+            for _ in 0..last.remaining {
+                last = take(now);
+                proptest::prop_assert!(last.allowed);
+            }
+            // Nearer to it than this, the tolerance lets it pass.
+            let missing = last.next.as_secs_f64() * f64::from(requests) / period as f64;
+            proptest::prop_assume!(missing > 1e-3);
+            proptest::prop_assert!(!take(now).allowed);
+            proptest::prop_assert!(!take(now + last.next.mul_f64(0.99)).allowed);
+            proptest::prop_assert!(take(now + last.next).allowed);
+        }
     }
 
     #[test]

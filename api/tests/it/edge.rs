@@ -399,6 +399,69 @@ async fn the_clients_address_comes_from_trusted_proxies_only() {
     );
 }
 
+fn header<'a>(answer: &'a reqwest::Response, name: &str) -> &'a str {
+    answer.headers()[name].to_str().unwrap()
+}
+
+/// The parameter `t` of the member that `RateLimit` names first.
+fn next_seconds(answer: &reqwest::Response) -> u64 {
+    let state = header(answer, "ratelimit").split(',').next().unwrap();
+    state.rsplit("t=").next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn whoever_waits_as_long_as_every_header_says_passes() {
+    let service = Service::start_with(|options| {
+        options.rates.read = Some(RateLimit {
+            requests: 3,
+            period: Duration::from_secs(3),
+        });
+    })
+    .await;
+    let get = || service.get("/v1/meta").send();
+    let mut refused = get().await.unwrap();
+    while refused.status() == StatusCode::OK {
+        refused = get().await.unwrap();
+    }
+    let wait = next_seconds(&refused);
+    assert_eq!(wait, 1);
+    for name in ["retry-after", "x-ratelimit-reset"] {
+        assert_eq!(header(&refused, name), wait.to_string(), "{name}");
+    }
+    assert!(header(&refused, "ratelimit").starts_with("\"read\";r=0;"));
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    assert_eq!(get().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_names_the_limit_that_refused_it() {
+    let service = Service::start_with(|options| {
+        options.rates.login_account = Some(RateLimit {
+            requests: 1,
+            period: Duration::from_secs(900),
+        });
+    })
+    .await;
+    let body = serde_json::json!({ "username": "ada", "password": "wrong horse battery" });
+    let guess = || service.post("/v1/auth/login").json(&body).send();
+    assert_eq!(guess().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let refused = guess().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait = next_seconds(&refused);
+    assert!((890..=900).contains(&wait), "{wait}");
+    for name in ["retry-after", "x-ratelimit-reset"] {
+        assert_eq!(header(&refused, name), wait.to_string(), "{name}");
+    }
+    let state = header(&refused, "ratelimit");
+    assert!(state.starts_with("\"login-account\";r=0;t="), "{state}");
+    assert!(state.contains(", \"write\";r="), "{state}");
+    let policies = header(&refused, "ratelimit-policy");
+    assert!(
+        policies.starts_with("\"login-account\";q=1;w=900, "),
+        "{policies}"
+    );
+}
+
 fn at_most(requests: u32) -> Option<RateLimit> {
     Some(RateLimit {
         requests,

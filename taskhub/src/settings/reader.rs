@@ -10,7 +10,9 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Environment, Log, LogFormat, Program, RateLimit, Source, VARIABLES, Variable};
+use super::{
+    Environment, Log, LogFormat, Program, RateLimit, Source, VARIABLES, Variable, origins,
+};
 use crate::users;
 
 /// The shortest key that HS256 is safe with (RFC 7518, section 3.2).

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Facts, Note, reference};
+use super::{Facts, Note, RATE_LIMITS, reference};
 use crate::{
     document::object,
     problem::{KINDS, Kind},
@@ -42,7 +42,7 @@ fn response(kinds: &[&Kind]) -> Value {
     let examples: Map<_, _> = kinds.iter().map(example).collect();
     let headers = kinds.iter().flat_map(|kind| headers(kind.status));
     let headers: Map<_, _> = headers
-        .map(|name| ((*name).to_owned(), reference("headers", name)))
+        .map(|name| (name.to_owned(), reference("headers", name)))
         .collect();
     let media = json!({ "schema": reference("schemas", "Problem"), "examples": examples });
     json!({
@@ -52,23 +52,14 @@ fn response(kinds: &[&Kind]) -> Value {
     })
 }
 
-fn headers(status: StatusCode) -> &'static [&'static str] {
-    match status.as_u16() {
-        401 => &[
-            "X-Request-Id",
-            "RateLimit",
-            "RateLimit-Policy",
-            "WWW-Authenticate",
-        ],
-        409 | 429 | 503 => &[
-            "X-Request-Id",
-            "RateLimit",
-            "RateLimit-Policy",
-            "Retry-After",
-        ],
-        412 => &["X-Request-Id", "RateLimit", "RateLimit-Policy", "ETag"],
-        _ => &["X-Request-Id", "RateLimit", "RateLimit-Policy"],
-    }
+fn headers(status: StatusCode) -> impl Iterator<Item = &'static str> {
+    let own = match status.as_u16() {
+        401 => Some("WWW-Authenticate"),
+        409 | 429 | 503 => Some("Retry-After"),
+        412 => Some("ETag"),
+        _ => None,
+    };
+    ["X-Request-Id"].into_iter().chain(RATE_LIMITS).chain(own)
 }
 
 fn example(kind: &Kind) -> Value {
