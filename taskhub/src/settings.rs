@@ -28,6 +28,7 @@
 //! ```
 
 mod documents;
+mod origins;
 mod reader;
 mod source;
 mod variables;

@@ -142,6 +142,52 @@ async fn only_the_listed_origins_may_call_from_a_page() {
 }
 
 #[tokio::test]
+async fn apps_and_extensions_have_origins_too() {
+    let origins = [
+        "capacitor://localhost",
+        "tauri://localhost",
+        "ionic://localhost",
+        "app://obsidian.md",
+        "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb",
+    ];
+    let service =
+        Service::start_with(|options| options.cors_origins = origins.map(str::to_owned).into())
+            .await;
+    let preflight = |origin: &'static str| {
+        service
+            .request(Method::OPTIONS, "/v1/tasks")
+            .header("origin", origin)
+            .header("access-control-request-method", "PATCH")
+            .header("access-control-request-headers", "authorization,if-match")
+            .send()
+    };
+    for origin in origins {
+        let allowed = preflight(origin).await.unwrap();
+        assert_eq!(allowed.status(), StatusCode::NO_CONTENT);
+        assert_eq!(header(&allowed, "access-control-allow-origin"), origin);
+        assert!(header(&allowed, "access-control-allow-methods").contains("PATCH"));
+        let sendable = header(&allowed, "access-control-allow-headers");
+        assert!(sendable.contains("Authorization") && sendable.contains("If-Match"));
+        let answer = service.get("/v1/meta").header("origin", origin).send();
+        let answer = answer.await.unwrap();
+        assert_eq!(header(&answer, "access-control-allow-origin"), origin);
+    }
+    for origin in [
+        "null",
+        "capacitor://localhost:1",
+        "capacitor://localhost.evil.example",
+    ] {
+        let refused = preflight(origin).await.unwrap();
+        assert!(
+            !refused
+                .headers()
+                .contains_key("access-control-allow-origin"),
+            "{origin}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_query_parameter_is_refused() {
     let service = Service::start().await;
     let answer = service.get("/v1/meta?verbose=1").send().await.unwrap();

@@ -264,22 +264,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn origins(&mut self, name: &'static str) -> Vec<String> {
-        let origins = self.parse(name, |text| {
-            text.split(',')
-                .map(str::trim)
-                .map(|origin| match Url::parse(origin) {
-                    // Compared as text later, hence exactly what a browser sends.
-                    Ok(url) if url.has_host() && url.origin().ascii_serialization() == origin => {
-                        Ok(origin.to_owned())
-                    }
-                    Ok(_) | Err(_) => Err(
-                        "holds something else than origins such as https://app.example.com"
-                            .to_owned(),
-                    ),
-                })
-                .collect()
-        });
-        origins.unwrap_or_default()
+        self.parse(name, origins::parse).unwrap_or_default()
     }
 
     pub(super) fn usernames(&mut self, name: &'static str) -> Vec<String> {

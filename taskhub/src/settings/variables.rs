@@ -266,7 +266,7 @@ pub const VARIABLES: &[Variable] = &[
         "CORS_ORIGINS",
         &[Program::Api],
         Fallback::Off,
-        "Origins of web pages that may call the API, exactly as browsers send them, separated by commas.",
+        "Origins of web pages and apps that may call the API, separated by commas: `https://app.example.com`, `capacitor://localhost`. They are compared exactly; patterns are refused.",
     ),
     plain(
         "TRUSTED_PROXIES",

@@ -239,6 +239,8 @@ fn malformed_values_are_refused_everywhere() {
         ("DRAIN_SECONDS", "61"),
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "null"),
         ("CORS_ORIGINS", "https://App.example.com"),
         ("CORS_ORIGINS", "https://a.example.com,"),
         ("RATE_LIMIT_READ", "1200"),
