@@ -11,7 +11,7 @@ use taskhub::{
     passwords::Hasher,
     queue::Doorbell,
     scopes::Scopes,
-    sessions::{self, EndReason, Grant, Login as Attempt},
+    sessions::{self, EndReason, Excess, Grant, Login as Attempt},
     tokens::Keys,
     users::{self, NewUser},
 };
@@ -49,7 +49,7 @@ struct Login {
     username: String,
     password: Password,
     /// What the tokens shall allow, as names with spaces between. Where it is left out, everything but
-    /// `admin`, which only operators may ask for.
+    /// `admin`. An unknown name is refused, and so is `admin` for everybody but operators.
     #[oai(validator(min_length = 1, max_length = 500))]
     scope: Option<String>,
 }
@@ -171,8 +171,15 @@ impl Api {
             password,
             scope,
         }) = body;
-        self.sign_in(&context, username, password.0.into(), scope.as_deref())
-            .await
+        let scope = scope.as_deref();
+        self.sign_in(
+            &context,
+            username,
+            password.0.into(),
+            scope,
+            Excess::Refused,
+        )
+        .await
     }
 
     /// Exchange a refresh token
@@ -211,6 +218,7 @@ impl Api {
         username: String,
         password: SecretString,
         scope: Option<&str>,
+        excess: Excess,
     ) -> Result<Json<Tokens>, Problem> {
         let scopes = scope.map_or_else(|| Ok(Scopes::own()), str::parse)?;
         // Counted before the password is looked at, so that guesses made at once don't slip through.
@@ -220,6 +228,7 @@ impl Api {
             username,
             password,
             scopes,
+            excess,
             user_agent: context.user_agent.clone(),
         };
         let grant = sessions::start(&self.db, &self.hasher, &self.keys, &attempt).await?;

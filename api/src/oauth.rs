@@ -5,7 +5,10 @@ use poem_openapi::{
     payload::{Form, Json},
 };
 use serde::Deserialize;
-use taskhub::{Violation, sessions};
+use taskhub::{
+    Violation,
+    sessions::{self, Excess},
+};
 
 use crate::{
     auth::{self, Tokens},
@@ -36,8 +39,9 @@ struct TokenRequest {
     /// For `refresh_token`.
     #[oai(validator(max_length = 4096))]
     refresh_token: Option<String>,
-    /// For `password`: what the tokens shall allow, as names with spaces between. Where it is left out,
-    /// everything but `admin`, which only operators may ask for. A refresh never changes it.
+    /// For `password`: what the tokens shall allow, as names with spaces between. Where it is left out or
+    /// empty, everything but `admin`. `admin` is left out for everybody but operators; the answer's
+    /// `scope` tells what remains. A refresh never changes it.
     #[oai(validator(max_length = 500))]
     scope: Option<String>,
     /// Read by nobody; clients need no registration.
@@ -92,9 +96,11 @@ impl Api {
                 let (Some(username), Some(password)) = (request.username, request.password) else {
                     return Err(incomplete("username and password are needed"));
                 };
+                // RFC 6749, 3.2: a parameter without a value counts as left out.
                 let scope = request.scope.as_deref();
+                let scope = scope.filter(|scope| !scope.trim().is_empty());
                 self.auth
-                    .sign_in(&context, username, password.into(), scope)
+                    .sign_in(&context, username, password.into(), scope, Excess::LeftOut)
                     .await
             }
             GrantType::RefreshToken => {

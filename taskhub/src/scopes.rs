@@ -64,6 +64,13 @@ impl Scopes {
         Self(own.filter(|scope| *scope != Scope::Admin).collect())
     }
 
+    /// All but `scope`; none where nothing remains.
+    pub fn without(&self, scope: Scope) -> Option<Self> {
+        let mut rest = self.0.clone();
+        rest.remove(&scope);
+        (!rest.is_empty()).then_some(Self(rest))
+    }
+
     /// Whether `scope` is among them, by itself or within another.
     pub fn allow(&self, scope: Scope) -> bool {
         self.0.contains(&scope)

@@ -48,7 +48,17 @@ pub struct Login {
     pub scopes: Scopes,
     /// Whether this username is an operator's, whose sessions may have the scope `admin`.
     pub is_operator: bool,
+    pub excess: Excess,
     pub user_agent: Option<String>,
+}
+
+/// What happens where somebody asks for a scope that they may not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Excess {
+    #[default]
+    Refused,
+    /// The session may do the rest, if there is any (RFC 6749, 3.3).
+    LeftOut,
 }
 
 /// A pair of tokens, told once.
@@ -101,22 +111,33 @@ impl EndReason {
 ///
 /// # Errors
 /// [`Error::InvalidLogin`], [`Error::Busy`] where too many passwords are being checked, and
-/// [`Error::Invalid`] at `/scope` where the scope `admin` is asked for by somebody else than an operator.
+/// [`Error::Invalid`] at `/scope` where somebody who is no operator asks for the scope `admin` and it is not
+/// left out, or nothing is left without it.
 pub async fn start(db: &PgPool, hasher: &Hasher, keys: &Keys, login: &Login) -> Result<Grant> {
     // Another sign-in may store the password's hash anew in between.
     for _ in 0..3 {
         let account = users::authenticate(db, hasher, &login.username, &login.password).await?;
         // After the password, so that nobody else learns who the operators are.
-        if login.scopes.allow(Scope::Admin) && !login.is_operator {
-            let detail = "`admin` is for the operators that ADMIN_USERS names";
-            return Err(Error::invalid("/scope", "not-allowed", detail));
-        }
-        if let Some(grant) = open(db, keys, &account, login).await? {
+        let scopes = granted(login)?;
+        if let Some(grant) = open(db, keys, &account, login, &scopes).await? {
             tracing::info!(user_id = %account.user_id, session_id = %grant.session_id, "signed in");
             return Ok(grant);
         }
     }
     Err(Error::InvalidLogin)
+}
+
+/// What of the scopes asked for the session gets.
+fn granted(login: &Login) -> Result<Scopes> {
+    if login.is_operator || !login.scopes.allow(Scope::Admin) {
+        return Ok(login.scopes.clone());
+    }
+    let rest = login.scopes.without(Scope::Admin);
+    rest.filter(|_| login.excess == Excess::LeftOut)
+        .ok_or_else(|| {
+            let detail = "`admin` is for the operators that ADMIN_USERS names";
+            Error::invalid("/scope", "not-allowed", detail)
+        })
 }
 
 /// The session itself; none where the password checked is no longer the account's.
@@ -125,6 +146,7 @@ async fn open(
     keys: &Keys,
     account: &Authenticated,
     login: &Login,
+    scopes: &Scopes,
 ) -> Result<Option<Grant>> {
     let mut transaction = db.begin().await?;
     // The lock makes a change of password end this session too, or prevent it.
@@ -158,7 +180,7 @@ async fn open(
         ",
         session_id,
         account.user_id,
-        login.scopes.to_string(),
+        scopes.to_string(),
         login.user_agent.as_deref().map(shorten),
         lifetime.as_secs_f64(),
         &refresh_token.hash()[..],
@@ -168,11 +190,11 @@ async fn open(
     transaction.commit().await?;
     Ok(Some(Grant {
         session_id,
-        access_token: keys.access_token(&account.username, session_id, &login.scopes)?,
+        access_token: keys.access_token(&account.username, session_id, scopes)?,
         access_token_expires_in: keys.lifetimes.access_token,
         refresh_token: refresh_token.into_secret(),
         refresh_token_expires_in: lifetime,
-        scopes: login.scopes.clone(),
+        scopes: scopes.clone(),
     }))
 }
 

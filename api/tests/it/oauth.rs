@@ -2,8 +2,9 @@
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
+use taskhub::scopes::Scopes;
 
-use crate::support::{PASSWORD, Service, problem, success};
+use crate::support::{OPERATOR, PASSWORD, Service, problem, success};
 
 async fn token(service: &Service, form: &[(&str, &str)]) -> Response {
     service
@@ -94,9 +95,62 @@ async fn failures_are_problems_with_oauth_s_code() {
             "invalid_grant",
         ),
         (login("admin"), "invalid-scope", "invalid_scope"),
+        (login("tasks:read 7"), "invalid-scope", "invalid_scope"),
     ] {
         let document = problem(token(&service, &form).await, StatusCode::BAD_REQUEST, code).await;
         assert_eq!(document["error"], error);
+    }
+}
+
+#[tokio::test]
+async fn a_form_gets_what_it_may_have_and_is_told_what_that_is() {
+    let service = Service::start().await;
+    let user = service.user().await;
+    service.operator().await;
+    let own = Scopes::own().to_string();
+    let all = format!("admin {own}")
+        .parse::<Scopes>()
+        .unwrap()
+        .to_string();
+    for (username, scope, granted) in [
+        (user.username.as_str(), "", own.as_str()),
+        (&user.username, "  ", &own),
+        (&user.username, &all, &own),
+        (&user.username, "admin tasks:read", "tasks:read"),
+        (OPERATOR, "", &own),
+        (OPERATOR, &all, &all),
+    ] {
+        let form = [
+            ("grant_type", "password"),
+            ("username", username),
+            ("password", PASSWORD),
+            ("scope", scope),
+            ("client_id", ""),
+        ];
+        let tokens = success(token(&service, &form).await, StatusCode::OK).await;
+        assert_eq!(tokens["scope"], granted, "{scope}");
+        let refresh = tokens["refresh_token"].as_str().unwrap();
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh),
+            ("scope", ""),
+        ];
+        let next = success(token(&service, &form).await, StatusCode::OK).await;
+        assert_eq!(next["scope"], granted, "{scope}");
+    }
+}
+
+#[tokio::test]
+async fn the_guide_explains_every_scope() {
+    let service = Service::start().await;
+    let document = service.get("/openapi.json").send().await.unwrap();
+    let document = success(document, StatusCode::OK).await;
+    let flow = &document["components"]["securitySchemes"]["password"]["flows"]["password"];
+    let guide = include_str!("../../../docs/api.md");
+    let table = guide.split("| scope | allows |").nth(1).unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    for scope in flow["scopes"].as_object().unwrap().keys() {
+        assert!(table.contains(&format!("`{scope}`")), "{scope}: {table}");
     }
 }
 

@@ -8,7 +8,7 @@ use taskhub::{
     Result,
     passwords::Hasher,
     scopes::Scopes,
-    sessions::{self, Grant, Login},
+    sessions::{self, Excess, Grant, Login},
     testing::Database,
     tokens::{Keys, Lifetimes},
     users::{self, NewUser, Registration, User},
@@ -98,6 +98,7 @@ pub(crate) fn login(username: &str, password: &str) -> Login {
         password: password.into(),
         scopes: Scopes::own(),
         is_operator: false,
+        excess: Excess::Refused,
         user_agent: Some("test/1".to_owned()),
     }
 }
