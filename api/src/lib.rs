@@ -18,6 +18,7 @@ pub mod me;
 pub mod meta;
 pub mod oauth;
 pub mod operators;
+pub mod pages;
 pub mod passwords;
 pub mod problem;
 pub mod response;
@@ -35,6 +36,7 @@ use poem_openapi::OpenApiService;
 use redis::aio::ConnectionManager;
 use sqlx::PgPool;
 use taskhub::{passwords::Hasher, queue::Doorbell, settings::RateLimits, tokens};
+use url::Url;
 
 use crate::{
     contract::Contract,
@@ -43,6 +45,7 @@ use crate::{
     health::Draining,
     limits::Limits,
     operators::Operators,
+    pages::Pages,
 };
 
 /// What the service is made of. Only `main.rs` and the tests build these.
@@ -61,6 +64,10 @@ pub struct Parts {
 pub struct Options {
     /// Under which address clients reach it; without a slash at the end.
     pub public_url: String,
+    /// The app that people use, with a slash at the end.
+    pub client_url: Option<Url>,
+    /// A URI at which people report vulnerabilities.
+    pub security_contact: Option<String>,
     /// Exact origins of web pages that may call it.
     pub cors_origins: Vec<String>,
     pub trusted_proxies: usize,
@@ -70,6 +77,9 @@ pub struct Options {
     pub redis_prefix: String,
     /// How long answers are kept under their `Idempotency-Key`.
     pub idempotency: Duration,
+    /// How long the worker keeps deleted tasks, and jobs that are over; clients are told.
+    pub keep_trash: Duration,
+    pub keep_jobs: Duration,
     pub require_if_match: bool,
     /// After this a request is given up.
     pub deadline: Duration,
@@ -102,15 +112,23 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
         operators: options.operators.clone(),
         doorbell: doorbell.clone(),
     };
+    let passwords = passwords::Api {
+        db: db.clone(),
+        hasher: hasher.clone(),
+        limits: limits.clone(),
+        doorbell: doorbell.clone(),
+    };
+    let pages = Pages {
+        public_url: options.public_url.clone(),
+        client_url: options.client_url,
+        security_contact: options.security_contact,
+        draining: draining.clone(),
+        passwords: passwords.clone(),
+    };
     let people = (
         auth.clone(),
         oauth::Api { auth },
-        passwords::Api {
-            db: db.clone(),
-            hasher: hasher.clone(),
-            limits: limits.clone(),
-            doorbell: doorbell.clone(),
-        },
+        passwords,
         sessions::Api { db: db.clone() },
         me::Api {
             db: db.clone(),
@@ -126,7 +144,14 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
             redis,
         },
         meta::Api {
-            limits: limits.clone(),
+            limits: meta::Settings {
+                rates: limits.clone(),
+                lifetimes: keys.lifetimes,
+                idempotency: options.idempotency,
+                request: options.deadline,
+                trash: options.keep_trash,
+                jobs: options.keep_jobs,
+            },
         },
         tasks::Api {
             db: db.clone(),
@@ -156,7 +181,7 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
     };
     Ok(Edge {
         gate,
-        pages: console::routes(docs::routes(&document))
+        pages: pages::routes(console::routes(docs::routes(&document)), pages)
             .map_to_response()
             .boxed(),
         limits,

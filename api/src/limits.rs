@@ -51,6 +51,7 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {
     pub allowed: bool,
+    /// How many requests are allowed at once from now on.
     pub remaining: u32,
     /// After this, one more is allowed. With none remaining, this is when the next request passes.
     pub next: Duration,
@@ -72,6 +73,16 @@ impl Taken {
 }
 
 impl Policy {
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Write,
+        Self::LoginAddress,
+        Self::LoginAccount,
+        Self::Register,
+        Self::PasswordReset,
+        Self::ResetLetter,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -101,21 +112,25 @@ const RESET_LETTERS: RateLimit = RateLimit {
 /// How long an address counts as known to an account after signing in from it.
 const KNOWN_SECONDS: u64 = 30 * 24 * 3600;
 
-/// Takes one token. `KEYS[1]` the bucket; `ARGV` quota and window in milliseconds. Gives whether it
-/// was taken, whole tokens left, and milliseconds until full and until the next token.
+/// By how much a bucket may fall short of a whole token: sums of fractions are not exact, and a client that
+/// waited as long as it was told to must pass.
+const TOLERANCE: f64 = 1e-6;
+
+/// Takes one token. `KEYS[1]` the bucket; `ARGV` quota, window in milliseconds and tolerance. Gives whether
+/// it was taken, whole tokens left, and milliseconds until there is one more.
 const TAKE: &str = r"
-local quota, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local quota, window, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens, at = tonumber(bucket[1] or quota), tonumber(bucket[2] or now)
 tokens = math.min(quota, tokens + math.max(0, now - at) * quota / window)
 local taken = 0
-if tokens >= 1 then taken = 1; tokens = tokens - 1 end
+if tokens >= 1 - tolerance then taken = 1; tokens = math.max(0, tokens - 1) end
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now)
 redis.call('PEXPIRE', KEYS[1], window)
-return {taken, math.floor(tokens), math.ceil((quota - tokens) * window / quota),
-        math.ceil(math.max(0, 1 - tokens) * window / quota)}";
+local whole = math.floor(tokens + tolerance)
+return {taken, whole, math.ceil((whole + 1 - tokens) * window / quota)}";
 
 /// The buckets of one deployment.
 pub struct Limits {
@@ -172,21 +187,19 @@ impl Limits {
         let window = u64::try_from(rate.period.as_millis()).unwrap_or(u64::MAX);
         let answer = self.ask(async |mut redis| {
             let mut call = self.take.key(&key);
-            call.arg(rate.requests).arg(window);
-            call.invoke_async::<(u8, u32, u64, u64)>(&mut redis).await
+            call.arg(rate.requests).arg(window).arg(TOLERANCE);
+            call.invoke_async::<(u8, u32, u64)>(&mut redis).await
         });
         let taken = match (answer.await, fallback) {
-            (Some((taken, left, reset, next)), _) => Taken {
+            (Some((taken, left, next)), _) => Taken {
                 allowed: taken == 1,
                 remaining: left,
-                reset: Duration::from_millis(reset),
-                retry_after: Duration::from_millis(next),
+                next: Duration::from_millis(next),
             },
             (None, Fallback::Pass) => Taken {
                 allowed: true,
                 remaining: rate.requests,
-                reset: Duration::ZERO,
-                retry_after: Duration::ZERO,
+                next: Duration::ZERO,
             },
             (None, Fallback::ThisProcess) => self.local.take(key, rate, Instant::now()),
         };

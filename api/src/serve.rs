@@ -171,6 +171,8 @@ fn options(settings: &Api) -> Options {
             .as_str()
             .trim_end_matches('/')
             .to_owned(),
+        client_url: settings.client_url.clone(),
+        security_contact: settings.security_contact.clone(),
         cors_origins: settings.cors_origins.clone(),
         trusted_proxies: settings.trusted_proxies,
         operators: Operators::new(
@@ -180,6 +182,8 @@ fn options(settings: &Api) -> Options {
         rates: settings.rate_limits,
         redis_prefix: String::new(),
         idempotency: settings.idempotency_life,
+        keep_trash: settings.keep_trash,
+        keep_jobs: settings.keep_jobs,
         require_if_match: settings.require_if_match,
         deadline: settings.request_timeout,
     }

@@ -30,8 +30,8 @@ use patience::Patient;
 /// Connections at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
 
-const MAX_HEADERS: usize = 64;
-const MAX_HEADER_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// How long the server waits for what.
 #[derive(Clone, Copy, Debug)]

@@ -22,7 +22,7 @@ mod refresh;
 pub use refresh::refresh;
 
 /// After which even a session in daily use ends (ASVS 10.4.8).
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// In characters; the rest of a longer one is cut off.
 const MAX_USER_AGENT_LENGTH: usize = 300;

@@ -17,8 +17,11 @@ use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 pub use self::{
-    content::{NewTask, TaskChanges},
-    list::{Count, Due, Filter, Page, Position, Sort, SortKey, count, list},
+    content::{
+        DESCRIPTION_BYTES, LABEL_CHARACTERS, LABELS, NewTask, TITLE_CHARACTERS, TaskChanges,
+    },
+    list::{COUNTED, Count, Due, Filter, Page, Position, Sort, SortKey, count, list},
+    tree::LEVELS as SUBTASK_LEVELS,
 };
 use self::{
     row::{Row, find},

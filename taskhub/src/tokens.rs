@@ -33,7 +33,7 @@ const REFRESH_TOKEN_PREFIX: &str = "thr_";
 const LEEWAY: u64 = 5;
 
 /// In bytes. Our own are below 600.
-const MAX_TOKEN_LENGTH: usize = 4096;
+pub const MAX_TOKEN_LENGTH: usize = 4096;
 
 /// In bytes: as long as the hash (RFC 7518, 3.2).
 const MIN_SECRET_LENGTH: usize = 32;
@@ -197,8 +197,8 @@ impl Keys {
 
     /// The refresh token that follows the one whose hash is `parent`, by each of our keys, newest first.
     ///
-    /// It is derived and not drawn, so that a client whose answer was lost can be given the same one
-    /// again although it is stored nowhere.
+    /// It is derived and not drawn, so that a process that does not read [`RefreshToken::seal`] can give
+    /// it again too.
     pub(crate) fn following(
         &self,
         session: Uuid,

@@ -28,6 +28,8 @@ pub use resets::{
     reset_password,
 };
 
+pub use rules::{EMAIL_BYTES, USERNAME_CHARACTERS};
+
 /// A person, as they see themselves.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct User {

@@ -9,10 +9,10 @@ use crate::{
     due::{Columns, When},
 };
 
-const TITLE_CHARACTERS: usize = 500;
-const DESCRIPTION_BYTES: usize = 64 * 1024;
-const LABELS: usize = 50;
-const LABEL_CHARACTERS: usize = 100;
+pub const TITLE_CHARACTERS: usize = 500;
+pub const DESCRIPTION_BYTES: usize = 64 * 1024;
+pub const LABELS: usize = 50;
+pub const LABEL_CHARACTERS: usize = 100;
 
 /// A task to be.
 #[derive(Clone, Debug, Default)]

@@ -13,7 +13,7 @@ use super::{Priority, Status, Task, row::Row};
 use crate::{Result, changes::Actor};
 
 /// Nobody waits for more than this to be counted.
-const COUNTED: i64 = 10_000;
+pub const COUNTED: i64 = 10_000;
 
 /// What a [`Row`] is read from.
 const COLUMNS: &str = "id, project_id, parent_id, title, description, status, priority, due_date, due_local, due_at, \

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{Error, Result, changes::Actor};
 
 /// How many levels of subtasks a task may have.
-const LEVELS: i64 = 5;
+pub const LEVELS: i64 = 5;
 
 /// Makes sure that `parent_id` is the actor's and, with `id` and its subtasks below it, neither too
 /// deep nor its own ancestor. The tree then stays as it was found until the transaction ends.
