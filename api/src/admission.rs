@@ -19,6 +19,9 @@ use crate::{
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
+/// Of an `Idempotency-Key`, without quotes.
+pub(crate) const IDEMPOTENCY_KEY_CHARACTERS: usize = 255;
+
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -264,7 +267,8 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
         Some(quoted) => quoted.strip_suffix('"').unwrap_or_default(),
         None => raw,
     };
-    let good = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let good = (1..=IDEMPOTENCY_KEY_CHARACTERS).contains(&key.len())
+        && key.bytes().all(|byte| byte.is_ascii_graphic());
     if good && lines.next().is_none() {
         return Ok(Some(key.to_owned()));
     }
@@ -281,7 +285,7 @@ pub(crate) fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str
 }
 
 /// The members of a header that is a list, over all its lines (RFC 9110, 5.6.1).
-fn members(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+pub(crate) fn members(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(name).into_iter();
     lines
         .filter_map(|line| line.to_str().ok())

@@ -75,7 +75,7 @@ pub(crate) struct Tokens {
     refresh_token: String,
     /// For how many seconds the refresh token is good if it is not used.
     refresh_expires_in: i64,
-    /// What the tokens allow, as names with spaces between.
+    /// What the tokens allow, as names with spaces between. It can be less than the form asked for.
     scope: String,
 }
 

@@ -27,7 +27,7 @@ use crate::{
 use cors::Origins;
 
 /// The longest address, in bytes.
-const MAX_URI: usize = 8 * 1024;
+pub(crate) const MAX_URI: usize = 8 * 1024;
 
 /// The whole service as one endpoint.
 pub struct Edge {
@@ -67,20 +67,25 @@ impl Endpoint for Edge {
         async {
             // What the request enqueues goes on in its trace.
             let mut answer = trace.scope(self.answer(request, &arrival)).await;
+            let mut verdicts: Vec<_> = answer.verdict.into_iter().collect();
             let mut response = match answer.result {
                 Ok(response) => response,
-                Err(error) => Problem::from(error).into_response(
-                    &self.public_url,
-                    &arrival.request_id,
-                    uri.path(),
-                ),
+                Err(error) => {
+                    let problem = Problem::from(error);
+                    // What refused comes first; the gate's own refusal is known already.
+                    if let Some(refusal) = problem.limit.as_deref() {
+                        verdicts.retain(|verdict| verdict.policy != refusal.policy);
+                        verdicts.insert(0, *refusal);
+                    }
+                    problem.into_response(&self.public_url, &arrival.request_id, uri.path())
+                }
             };
             unchanged::not_modified(&method, &sent, &mut response);
             let headers = response.headers_mut();
             headers::set(headers, "x-request-id", &arrival.request_id);
             headers::security(headers, &self.public_url);
-            if let Some(verdict) = answer.verdict {
-                headers::rate_limits(headers, &self.limits, verdict);
+            if !verdicts.is_empty() {
+                headers::rate_limits(headers, &self.limits, &verdicts);
             }
             self.origins.admit(&sent, headers);
             if uri.path().starts_with("/v1/") {
@@ -131,11 +136,14 @@ impl Edge {
         }
         match self.gate.call(request, arrival).await {
             Ok(answer) => answer,
-            Err(request) => Answer {
-                result: self.pages.call(request).await,
-                operation: None,
-                verdict: None,
-            },
+            Err(mut request) => {
+                request.extensions_mut().insert(arrival.clone());
+                Answer {
+                    result: self.pages.call(request).await,
+                    operation: None,
+                    verdict: None,
+                }
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use poem_openapi::{Object, OpenApi, payload::Json, types::Password};
+use secrecy::SecretString;
 use sqlx::PgPool;
 use taskhub::{
     idempotency,
@@ -42,6 +43,7 @@ struct PasswordReset {
 }
 
 /// The way back for those who cannot sign in.
+#[derive(Clone)]
 pub struct Api {
     pub db: PgPool,
     pub hasher: Arc<Hasher>,
@@ -92,12 +94,26 @@ impl Api {
     async fn reset(&self, context: Context, body: Json<PasswordReset>) -> Result<Done, Problem> {
         self.limits.password_reset(context.address).await?;
         let (code, new) = (body.0.code.0.into(), body.0.new_password.0.into());
+        let key = context.idempotency.as_ref();
+        Ok(Done::new(self.exchange(key, &code, &new).await?))
+    }
+}
+
+impl Api {
+    /// Sets a new password in exchange for a code, and tells whether this repeats what was done under the
+    /// same key. To be counted by the caller first.
+    pub(crate) async fn exchange(
+        &self,
+        key: Option<&idempotency::Key>,
+        code: &SecretString,
+        new: &SecretString,
+    ) -> taskhub::Result<bool> {
         // Its failure waits: what was done under the same key before is answered first.
-        let reset = Reset::prepare(&self.db, &self.hasher, &code, &new).await;
-        let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+        let reset = Reset::prepare(&self.db, &self.hasher, code, new).await;
+        let done = idempotency::once(&self.db, key, |db| {
             async move { users::reset_password(db, &reset?).await.map(drop) }.boxed()
         })
         .await?;
-        Ok(Done::new(done.replayed))
+        Ok(done.replayed)
     }
 }

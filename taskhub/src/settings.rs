@@ -63,15 +63,19 @@ pub struct Api {
     pub metrics_address: SocketAddr,
     /// As clients see the service; also the issuer of its tokens.
     pub public_url: Url,
+    /// The app that people use; ends with a slash.
+    pub client_url: Option<Url>,
+    /// A URI at which people report vulnerabilities.
+    pub security_contact: Option<String>,
     pub access_token_life: Duration,
     pub refresh_token_life: Duration,
+    /// How long an exchanged refresh token may give its unused successor again.
+    pub refresh_retry: Duration,
     pub bcrypt_cost: u32,
     /// How long new connections are still accepted after SIGTERM.
     pub drain: Duration,
     pub request_timeout: Duration,
     /// Exact origins, as browsers send them in `Origin`.
-    /// How long an exchanged refresh token may give its unused successor again.
-    pub refresh_retry: Duration,
     pub cors_origins: Vec<String>,
     /// How many entries at the end of `X-Forwarded-For` were written by our own proxies.
     pub trusted_proxies: usize,
@@ -80,6 +84,9 @@ pub struct Api {
     pub admin_users: Vec<String>,
     /// How long an answer is kept for its Idempotency-Key.
     pub idempotency_life: Duration,
+    /// How long the worker keeps what is deleted, and jobs that are over. The API only tells clients.
+    pub keep_trash: Duration,
+    pub keep_jobs: Duration,
     /// Whether a change without If-Match is refused.
     pub require_if_match: bool,
     pub log: Log,
@@ -101,8 +108,11 @@ impl Api {
             listen_address: reader.address("LISTEN_ADDRESS"),
             metrics_address: reader.address("METRICS_ADDRESS"),
             public_url: reader.public_url(),
+            client_url: reader.client_url(),
+            security_contact: reader.security_contact(),
             access_token_life: reader.seconds("ACCESS_TOKEN_SECONDS", 1..=86_400),
             refresh_token_life: reader.seconds("REFRESH_TOKEN_DAYS", 1..=366) * 86_400,
+            refresh_retry: reader.seconds("REFRESH_RETRY_SECONDS", 0..=2_592_000),
             bcrypt_cost: reader.bcrypt_cost(),
             drain: reader.seconds("DRAIN_SECONDS", 0..=60),
             request_timeout: reader.seconds("REQUEST_TIMEOUT_SECONDS", 1..=300),
@@ -113,12 +123,13 @@ impl Api {
                 write: reader.rate_limit("RATE_LIMIT_WRITE"),
                 login_address: reader.rate_limit("RATE_LIMIT_LOGIN_ADDRESS"),
                 login_account: reader.rate_limit("RATE_LIMIT_LOGIN_ACCOUNT"),
-            refresh_retry: reader.seconds("REFRESH_RETRY_SECONDS", 0..=2_592_000),
                 register: reader.rate_limit("RATE_LIMIT_REGISTER"),
                 password_reset: reader.rate_limit("RATE_LIMIT_LOGIN_RESET"),
             },
             admin_users: reader.usernames("ADMIN_USERS"),
             idempotency_life: reader.seconds("IDEMPOTENCY_HOURS", 1..=720) * 3600,
+            keep_trash: reader.seconds("TRASH_DAYS", 1..=3650) * 86_400,
+            keep_jobs: reader.seconds("JOB_RETENTION_DAYS", 1..=3650) * 86_400,
             require_if_match: reader.switch("TASKHUB_REQUIRE_IF_MATCH"),
             log: reader.log(),
         };
@@ -136,8 +147,10 @@ pub struct Worker {
     /// How often what comes from Secrets Manager is read again.
     pub secrets_refresh: Duration,
     pub metrics_address: SocketAddr,
-    /// For the links in e-mails.
+    /// For the links in e-mails, where there is no client.
     pub public_url: Url,
+    /// The app that people use; ends with a slash.
+    pub client_url: Option<Url>,
     /// `smtp://`, `smtps://`, or `file:///directory` that collects e-mails instead of sending them.
     pub mail_url: SecretString,
     pub mail_from: String,
@@ -169,6 +182,7 @@ impl Worker {
             secrets_refresh: reader.seconds("SECRETS_REFRESH_SECONDS", 1..=86_400),
             metrics_address: reader.address("METRICS_ADDRESS"),
             public_url: reader.public_url(),
+            client_url: reader.client_url(),
             mail_url: reader.mail_url(),
             mail_from: reader.mail_from(),
             concurrency: reader.number("WORKER_CONCURRENCY", 1..=1000),

@@ -50,8 +50,8 @@ pub struct Options {
     /// The queues that this worker serves.
     pub queues: Vec<String>,
     pub mailer: Mailer,
-    /// Where users find the service; stands in e-mails.
-    pub public_url: Url,
+    /// Where people find what e-mails are about: their app, or the service's own pages. Ends with a slash.
+    pub home_url: Url,
     /// How many jobs run at a time.
     pub concurrency: usize,
     /// How long a claim lasts without a heartbeat; by the database's clock.

@@ -186,7 +186,7 @@ fn options(settings: Worker, connect: PgConnectOptions) -> anyhow::Result<Option
         redis,
         queues: settings.queues,
         mailer: Mailer::new(&settings.mail_url, &settings.mail_from, encryption)?,
-        public_url: settings.public_url,
+        home_url: settings.client_url.unwrap_or(settings.public_url),
         concurrency: settings.concurrency,
         lease: settings.job_lease,
         grace: settings.grace,

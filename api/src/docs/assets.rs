@@ -45,6 +45,8 @@ asset!(SWAGGER_STYLE = "swagger"."css", CSS, style(&service().swagger_ui_html())
 asset!(REDOC = "redoc"."js", JAVASCRIPT, script(&service().redoc_html()));
 asset!(START = "start"."js", JAVASCRIPT, include_str!("start.js"));
 asset!(STYLE = "page"."css", CSS, include_str!("page.css"));
+asset!(PEOPLE_STYLE = "people"."css", CSS, include_str!("../pages/people.css"));
+asset!(RESET_PASSWORD = "reset"."js", JAVASCRIPT, include_str!("../pages/reset_password.js"));
 asset!(CONSOLE = "console"."js", JAVASCRIPT, include_str!("../console/script.js"));
 asset!(CONSOLE_STYLE = "console"."css", CSS, include_str!("../console/style.css"));
 
@@ -57,6 +59,8 @@ pub(super) fn find(name: &str) -> Option<&'static Asset> {
         &REDOC,
         &START,
         &STYLE,
+        &PEOPLE_STYLE,
+        &RESET_PASSWORD,
         &CONSOLE,
         &CONSOLE_STYLE,
     ];

@@ -399,52 +399,6 @@ async fn limits_are_announced_and_enforced() {
     );
 }
 
-#[tokio::test]
-async fn the_clients_address_comes_from_trusted_proxies_only() {
-    let limited = |proxies| {
-        Service::start_with(move |options| {
-            options.rates.read = at_most(1);
-            options.trusted_proxies = proxies;
-        })
-    };
-    let from = async |service: &Service, forwarded: &str| {
-        service
-            .get("/v1/meta")
-            .header("x-forwarded-for", forwarded)
-            .send()
-            .await
-            .unwrap()
-            .status()
-    };
-    let direct = limited(0).await;
-    assert_eq!(from(&direct, "192.0.2.1").await, StatusCode::OK);
-    assert_eq!(
-        from(&direct, "192.0.2.2").await,
-        StatusCode::TOO_MANY_REQUESTS
-    );
-    let behind_one = limited(1).await;
-    assert_eq!(
-        from(&behind_one, "198.51.100.9, 192.0.2.1").await,
-        StatusCode::OK
-    );
-    assert_eq!(
-        from(&behind_one, "203.0.113.7, 192.0.2.1").await,
-        StatusCode::TOO_MANY_REQUESTS
-    );
-    assert_eq!(
-        from(&behind_one, "198.51.100.9, 192.0.2.2").await,
-        StatusCode::OK
-    );
-    assert_eq!(
-        from(&behind_one, "192.0.2.2:50123").await,
-        StatusCode::TOO_MANY_REQUESTS
-    );
-    assert_eq!(
-        from(&behind_one, "[2001:db8::1]:50123").await,
-        StatusCode::OK
-    );
-}
-
 fn header<'a>(answer: &'a reqwest::Response, name: &str) -> &'a str {
     answer.headers()[name].to_str().unwrap()
 }
@@ -505,6 +459,52 @@ async fn a_refused_sign_in_names_the_limit_that_refused_it() {
     assert!(
         policies.starts_with("\"login-account\";q=1;w=900, "),
         "{policies}"
+    );
+}
+
+#[tokio::test]
+async fn the_clients_address_comes_from_trusted_proxies_only() {
+    let limited = |proxies| {
+        Service::start_with(move |options| {
+            options.rates.read = at_most(1);
+            options.trusted_proxies = proxies;
+        })
+    };
+    let from = async |service: &Service, forwarded: &str| {
+        service
+            .get("/v1/meta")
+            .header("x-forwarded-for", forwarded)
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
+    let direct = limited(0).await;
+    assert_eq!(from(&direct, "192.0.2.1").await, StatusCode::OK);
+    assert_eq!(
+        from(&direct, "192.0.2.2").await,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    let behind_one = limited(1).await;
+    assert_eq!(
+        from(&behind_one, "198.51.100.9, 192.0.2.1").await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        from(&behind_one, "203.0.113.7, 192.0.2.1").await,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    assert_eq!(
+        from(&behind_one, "198.51.100.9, 192.0.2.2").await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        from(&behind_one, "192.0.2.2:50123").await,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    assert_eq!(
+        from(&behind_one, "[2001:db8::1]:50123").await,
+        StatusCode::OK
     );
 }
 

@@ -217,6 +217,8 @@ fn options(url: &str) -> Options {
     };
     Options {
         public_url: url.to_owned(),
+        client_url: None,
+        security_contact: None,
         cors_origins: vec![],
         trusted_proxies: 0,
         operators: Operators::new([OPERATOR.to_owned()], false),
@@ -230,6 +232,8 @@ fn options(url: &str) -> Options {
         },
         redis_prefix: format!("{}:", Uuid::new_v4().simple()),
         idempotency: Duration::from_secs(24 * 3600),
+        keep_trash: Duration::from_secs(30 * 24 * 3600),
+        keep_jobs: Duration::from_secs(7 * 24 * 3600),
         require_if_match: false,
         deadline: Duration::from_secs(30),
     }

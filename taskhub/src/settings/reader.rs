@@ -185,8 +185,31 @@ impl<'a> Reader<'a> {
 
     /// Without a path, so that one can be put behind it.
     pub(super) fn public_url(&mut self) -> Url {
+        let url = self.web_address("PUBLIC_URL", |url| match url.path() {
+            "/" => Ok(url),
+            _ => Err("has something behind the host"),
+        });
+        url.unwrap_or_else(|| Url::parse("http://localhost").expect("a constant URL"))
+    }
+
+    /// With a slash at the end, so that a path can be joined to it.
+    pub(super) fn client_url(&mut self) -> Option<Url> {
+        self.web_address("CLIENT_URL", |mut url| {
+            if !url.path().ends_with('/') {
+                url.set_path(&format!("{}/", url.path()));
+            }
+            Ok(url)
+        })
+    }
+
+    /// Where people point a browser to, without a query, a fragment or a user.
+    fn web_address(
+        &mut self,
+        name: &'static str,
+        finish: impl FnOnce(Url) -> Result<Url, &'static str>,
+    ) -> Option<Url> {
         let deployed = self.environment.is_deployed();
-        let url = self.parse("PUBLIC_URL", |text| {
+        self.parse(name, |text| {
             let url =
                 Url::parse(text).map_err(|_| "is not a URL such as https://tasks.example.com")?;
             match url.scheme() {
@@ -195,12 +218,25 @@ impl<'a> Reader<'a> {
                 "http" => return Err("does not begin with https://".to_owned()),
                 _ => return Err("does not begin with https:// or http://".to_owned()),
             }
-            if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-                return Err("has something behind the host".to_owned());
+            if url.query().is_some() || url.fragment().is_some() {
+                return Err("has a query or a fragment".to_owned());
             }
-            Ok(url)
-        });
-        url.unwrap_or_else(|| Url::parse("http://localhost").expect("a constant URL"))
+            if !url.username().is_empty() || url.password().is_some() {
+                return Err("names a user".to_owned());
+            }
+            Ok(finish(url)?)
+        })
+    }
+
+    /// A URI as RFC 9116, 2.5.3, asks for.
+    pub(super) fn security_contact(&mut self) -> Option<String> {
+        self.parse("SECURITY_CONTACT", |text| match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "mailto" | "https" | "tel") => Ok(String::from(url)),
+            Ok(_) | Err(_) => Err(
+                "is not a URI such as mailto:security@example.com or https://example.com/security"
+                    .to_owned(),
+            ),
+        })
     }
 
     pub(super) fn mail_from(&mut self) -> String {

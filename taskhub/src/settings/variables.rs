@@ -217,6 +217,24 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Local("http://localhost:8000"),
         "The API's address as its users see it. Also the issuer of its tokens. `https` in staging and production.",
     ),
+    example(
+        "https://app.example.com",
+        plain(
+            "CLIENT_URL",
+            SERVICES,
+            Fallback::Off,
+            "The address of the app that people use, if there is one. E-mails link there; the app must answer `reset-password` under it and read the code from the fragment. Without it they link to TaskHub's own pages.",
+        ),
+    ),
+    example(
+        "mailto:security@example.com",
+        plain(
+            "SECURITY_CONTACT",
+            &[Program::Api],
+            Fallback::Off,
+            "Where people report a vulnerability, `mailto:ADDRESS` or `https://…`. It stands in `/.well-known/security.txt`, which is 404 without it.",
+        ),
+    ),
     plain(
         "ACCESS_TOKEN_SECONDS",
         &[Program::Api],
@@ -228,6 +246,12 @@ pub const VARIABLES: &[Variable] = &[
         &[Program::Api],
         Fallback::Text("30"),
         "The life of a session without a refresh.",
+    ),
+    plain(
+        "REFRESH_RETRY_SECONDS",
+        &[Program::Api],
+        Fallback::Text("86400"),
+        "How long a client whose answer got lost can send the same refresh token again, until its successor is used. `0` ends the session at the first repetition.",
     ),
     plain(
         "BCRYPT_COST",
@@ -247,12 +271,6 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Either {
             local: "0",
             deployed: "10",
-    plain(
-        "REFRESH_RETRY_SECONDS",
-        &[Program::Api],
-        Fallback::Text("86400"),
-        "How long a client whose answer got lost can send the same refresh token again, until its successor is used. `0` ends the session at the first repetition.",
-    ),
         },
         "How long the API still accepts connections after SIGTERM, so that the load balancer can look elsewhere.",
     ),
@@ -369,13 +387,13 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain(
         "JOB_RETENTION_DAYS",
-        &[Program::Worker],
+        SERVICES,
         Fallback::Text("7"),
         "How long jobs are kept that were done or cancelled. Dead ones are kept until they are retried.",
     ),
     plain(
         "TRASH_DAYS",
-        &[Program::Worker],
+        SERVICES,
         Fallback::Text("30"),
         "How long deleted tasks are kept before they are removed for good.",
     ),

@@ -33,7 +33,7 @@ impl Site {
     /// Another one with the same database.
     pub(crate) fn beside(db: &PgPool) -> Self {
         Self {
-            db: Database::create().await.pool,
+            db: db.clone(),
             hasher: Hasher::fast_for_tests().unwrap(),
             keys: keys(SECRET, None),
         }
@@ -107,8 +107,8 @@ pub(crate) fn keys(current: &str, previous: Option<&str>) -> Keys {
     let lifetimes = Lifetimes {
         access_token: Duration::from_secs(900),
         refresh_token: Duration::from_secs(30 * 24 * 60 * 60),
-    };
         refresh_retry: Duration::from_secs(24 * 60 * 60),
+    };
     let previous = previous.map(SecretString::from);
     Keys::new(&current.into(), previous.as_ref(), lifetimes).unwrap()
 }

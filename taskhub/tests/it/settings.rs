@@ -197,6 +197,7 @@ fn staging_and_production_refuse_what_is_only_safe_on_a_developers_machine() {
             "published example",
         ),
         ("PUBLIC_URL", "http://tasks.example.com", "https://"),
+        ("CLIENT_URL", "http://app.example.com", "https://"),
         ("BCRYPT_COST", "9", "from 10 to 31"),
     ];
     for (name, value, reason) in cases {
@@ -226,7 +227,6 @@ fn malformed_values_are_refused_everywhere() {
         ("ACCESS_TOKEN_SECONDS", "15m"),
         ("ACCESS_TOKEN_SECONDS", "0"),
         ("REFRESH_TOKEN_DAYS", "-1"),
-        ("BCRYPT_COST", "3"),
         ("REFRESH_RETRY_SECONDS", "a day"),
         ("CLIENT_URL", "app.example.com"),
         ("CLIENT_URL", "capacitor://localhost"),
@@ -235,12 +235,13 @@ fn malformed_values_are_refused_everywhere() {
         ("CLIENT_URL", "https://me@app.example.com"),
         ("SECURITY_CONTACT", "security@example.com"),
         ("SECURITY_CONTACT", "http://example.com"),
+        ("BCRYPT_COST", "3"),
         ("DATABASE_MAX_CONNECTIONS", "0"),
         ("DRAIN_SECONDS", "61"),
         ("CORS_ORIGINS", "*"),
-        ("CORS_ORIGINS", "https://app.example.com/"),
         ("CORS_ORIGINS", "https://*.example.com"),
         ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
         ("CORS_ORIGINS", "https://App.example.com"),
         ("CORS_ORIGINS", "https://a.example.com,"),
         ("RATE_LIMIT_READ", "1200"),
@@ -268,7 +269,7 @@ fn lists_and_limits_are_read() {
         &[
             (
                 "CORS_ORIGINS",
-                "https://app.example.com, http://localhost:5173",
+                "https://app.example.com, http://localhost:5173, capacitor://localhost",
             ),
             ("RATE_LIMIT_READ", "0"),
             ("RATE_LIMIT_WRITE", "7/30s"),
@@ -282,7 +283,11 @@ fn lists_and_limits_are_read() {
 
     assert_eq!(
         api.cors_origins,
-        ["https://app.example.com", "http://localhost:5173"]
+        [
+            "https://app.example.com",
+            "http://localhost:5173",
+            "capacitor://localhost"
+        ]
     );
     assert_eq!(api.rate_limits.read, None);
     let limit = |requests, seconds| {
@@ -295,6 +300,21 @@ fn lists_and_limits_are_read() {
     assert_eq!(api.rate_limits.register, limit(20, 7200));
     assert_eq!(api.admin_users, ["ada", "grace.h"]);
     assert!(api.require_if_match);
+}
+
+#[test]
+fn an_app_may_lie_below_a_host() {
+    for (given, read) in [
+        ("https://app.example.com", "https://app.example.com/"),
+        ("https://example.com/tasks", "https://example.com/tasks/"),
+        ("https://example.com/tasks/", "https://example.com/tasks/"),
+    ] {
+        let source = source(DEPLOYED, &[("CLIENT_URL", given)]);
+        let api = Api::read(&source).expect("settings of the API");
+        let worker = Worker::read(&source).expect("settings of the worker");
+        assert_eq!(api.client_url.expect("a URL").as_str(), read);
+        assert_eq!(worker.client_url.expect("a URL").as_str(), read);
+    }
 }
 
 #[test]

@@ -26,25 +26,57 @@ pub(super) async fn run(
         let letter = Letter {
             id: lease.public_id,
             to: email,
-            subject: "Your TaskHub password".to_owned(),
-            text: text(&codes, &options.public_url),
+            subject: "Choose a new TaskHub password".to_owned(),
+            text: text(&codes, &options.home_url),
         };
         options.mailer.send(letter).await?;
     }
     complete(db, lease).await
 }
 
-fn text(codes: &[ResetCode], url: &Url) -> String {
-    let mut text = format!(
-        "Hello,\n\
+fn text(codes: &[ResetCode], home: &Url) -> String {
+    let mut text = "Hello,\n\
          \n\
-         somebody, hopefully you, asked for a new password at\n\
-         {url}\n\
-         Within the next 30 minutes you can set one with this code:\n\
-         \n"
-    );
+         Someone asked for a new password for your TaskHub account. If it was you, open the link\n\
+         below within 30 minutes and choose one.\n"
+        .to_owned();
     for ResetCode { username, code } in codes {
-        let _ = writeln!(text, "{username}: {}", code.expose_secret());
+        let code = code.expose_secret();
+        let link = link(home, code);
+        let _ = write!(
+            text,
+            "\nUsername: {username}\nLink: {link}\nCode, if you are asked for it: {code}\n"
+        );
     }
-    text + "\nIf it was not you, you need not do anything: your password stays as it is.\n"
+    text + "\nIf it was not you, ignore this e-mail. Your password stays as it is.\n"
+}
+
+/// The code stands in the fragment, which browsers send to no server and name in no `Referer`.
+fn link(home: &Url, code: &str) -> String {
+    format!("{home}reset-password#code={code}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_leads_below_the_home_and_keeps_the_code_in_the_fragment() {
+        for (home, address) in [
+            (
+                "https://tasks.example.com/",
+                "https://tasks.example.com/reset-password",
+            ),
+            (
+                "https://example.com/app/",
+                "https://example.com/app/reset-password",
+            ),
+        ] {
+            let home = home.parse().expect("a URL");
+            let link: Url = link(&home, "thp_a-b_c").parse().expect("a URL");
+            assert_eq!(link.fragment(), Some("code=thp_a-b_c"));
+            assert_eq!(link.as_str().split('#').next(), Some(address));
+            assert_eq!(link.query(), None);
+        }
+    }
 }

@@ -27,22 +27,21 @@ pub(super) async fn run(
             id: lease.public_id,
             to: address,
             subject: "Welcome to TaskHub".to_owned(),
-            text: text(&user.username, &options.public_url),
+            text: text(&user.username, &options.home_url),
         };
         options.mailer.send(letter).await?;
     }
     complete(db, lease).await
 }
 
-fn text(username: &str, url: &Url) -> String {
+fn text(username: &str, home: &Url) -> String {
     format!(
         "Hello {username},\n\
          \n\
-         your TaskHub account is ready. Sign in as {username} at\n\
-         {url}\n\
-         and add your first task.\n\
+         Your TaskHub account is ready. Sign in as {username}:\n\
+         {home}\n\
          \n\
-         If you did not create this account, you need not do anything: nobody can use your address\n\
-         to sign in.\n"
+         If you did not create this account, ignore this e-mail. Nobody can use your address to\n\
+         sign in.\n"
     )
 }

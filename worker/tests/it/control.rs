@@ -117,10 +117,16 @@ async fn whoever_forgot_their_password_is_sent_a_code_that_works_once() {
     let letter = fs::read_to_string(site.mail.path().join(format!("{job}.eml"))).unwrap();
     // Lines of a quoted-printable letter may be broken.
     let letter = letter.replace("=\r\n", "").replace("=3D", "=");
-    let code = letter
-        .lines()
-        .find_map(|line| line.strip_prefix("ada: "))
-        .unwrap_or_else(|| panic!("{letter}"));
+    let after = |label: &str| {
+        let found = letter.lines().find_map(|line| line.strip_prefix(label));
+        found.unwrap_or_else(|| panic!("{letter}"))
+    };
+    assert_eq!(after("Username: "), "ada");
+    let code = after("Code, if you are asked for it: ");
+    assert_eq!(
+        after("Link: "),
+        format!("http://localhost:8000/reset-password#code={code}")
+    );
     assert!(!letter.contains("eve"), "{letter}");
 
     let hasher = Hasher::fast_for_tests().unwrap();
@@ -130,6 +136,32 @@ async fn whoever_forgot_their_password_is_sent_a_code_that_works_once() {
         .unwrap();
     assert_eq!(users::reset_password(&mut db, &reset).await.unwrap(), user);
     assert!(users::reset_password(&mut db, &reset).await.is_err());
+}
+
+#[tokio::test]
+async fn letters_lead_to_the_app_where_there_is_one() {
+    let site = Site::new().await;
+    let user = site.register("ada").await;
+    site.greeting(user).await;
+    let mut db = site.database.pool.acquire().await.unwrap();
+    users::request_password_reset(&mut db, "ada@example.org")
+        .await
+        .unwrap();
+    let _worker = site.worker_with(&[("CLIENT_URL", "https://app.example.org/tasks")]);
+    site.wait_until_done_once(2).await;
+    let letters: Vec<_> = site
+        .letters()
+        .iter()
+        .map(|name| fs::read_to_string(site.mail.path().join(name)).unwrap())
+        .collect();
+    let letters = letters.join("\n").replace("=\r\n", "").replace("=3D", "=");
+    assert!(
+        letters.contains("Sign in as ada:\r\nhttps://app.example.org/tasks/\r\n"),
+        "{letters}"
+    );
+    let link = "Link: https://app.example.org/tasks/reset-password#code=thp_";
+    assert!(letters.contains(link), "{letters}");
+    assert!(!letters.contains("localhost"), "{letters}");
 }
 
 #[tokio::test]
