@@ -147,8 +147,6 @@ async fn every_bound_of_the_document_is_among_them() {
     assert!(found.len() > 50, "{} were found", found.len());
     for (name, keyword, value) in found {
         let member = match keyword.as_str() {
-            // One of two words.
-            _ if name == "grant_type" => continue,
             // The quotes that may stand around a key are no part of it.
             "maxLength" if name == "Idempotency-Key" => {
                 assert_eq!(limits["idempotency_key_characters"], value - 2);
