@@ -71,6 +71,26 @@ fn pool_options(max_connections: u32) -> PgPoolOptions {
         .max_lifetime(Duration::from_secs(600))
 }
 
+/// Whether PostgreSQL would answer the same however often it were asked, such as to a text that it cannot
+/// store. Everything that an outage, a failover or another transaction may cause is not of that kind.
+pub fn refuses_for_good(error: &crate::Error) -> bool {
+    let crate::Error::Database(error) = error else {
+        return false;
+    };
+    if let sqlx::Error::Database(error) = error {
+        // SQLSTATE classes: unsupported, bad data, broken constraints, bad statements and missing rights,
+        // limits of the program.
+        let classes = ["0A", "21", "22", "23", "42", "54"];
+        return error
+            .code()
+            .is_some_and(|code| classes.iter().any(|class| code.starts_with(class)));
+    }
+    matches!(
+        error,
+        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }
+    )
+}
+
 /// Brings the schema up to date and gives the versions that were applied. `service`, if given, is the
 /// URL that the services sign in with: its role is made, or given that password, with the right to read
 /// and write rows and no other. Two at once: one works, the other waits for its advisory lock and finds

@@ -1,14 +1,16 @@
 //! One attempt at one job, from claim to end.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use taskhub::{
+    database,
     jobs::leases::{self, Completed, Lease, LeaseLost, Setback},
     trace::TraceContext,
 };
 use tokio::{
     sync::OwnedSemaphorePermit,
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 use tracing::Instrument;
@@ -31,8 +33,15 @@ pub(crate) enum Outcome {
     Abandoned,
 }
 
+/// What is stored where PostgreSQL refuses the error itself.
+const REFUSED: &str = "the attempt failed, and PostgreSQL refused to store why; the log has it";
+
 /// Runs the job in a task of its own, which frees the slot at its end.
-pub(crate) fn spawn(worker: &Arc<Worker>, lease: Lease, slot: OwnedSemaphorePermit) {
+pub(crate) fn spawn(
+    worker: &Arc<Worker>,
+    lease: Lease,
+    slot: OwnedSemaphorePermit,
+) -> JoinHandle<()> {
     // The trace of what caused it goes on here, and in the jobs that it causes itself.
     let trace = lease
         .trace_context
@@ -51,7 +60,7 @@ pub(crate) fn spawn(worker: &Arc<Worker>, lease: Lease, slot: OwnedSemaphorePerm
         trace.scope(run(&owned, &lease)).await;
         drop(slot);
     };
-    worker.running.spawn(attempt.instrument(span));
+    worker.running.spawn(attempt.instrument(span))
 }
 
 async fn run(worker: &Worker, lease: &Lease) {
@@ -68,6 +77,11 @@ async fn run(worker: &Worker, lease: &Lease) {
     if outcome != Outcome::Abandoned {
         worker.held.remove(lease);
     }
+    match outcome {
+        Outcome::Succeeded => worker.options.progress.made(),
+        Outcome::Failed | Outcome::Dead | Outcome::Lost => worker.options.progress.failed(),
+        Outcome::Cancelled | Outcome::Abandoned => {}
+    }
     measures::ended(lease.rules.kind, outcome, started.elapsed());
 }
 
@@ -81,6 +95,7 @@ async fn end_early(worker: &Worker, lease: &Lease, ending: Ending) -> Outcome {
         return Outcome::Cancelled;
     }
     tracing::warn!("the lease ended before the job did");
+    worker.held.lose(lease);
     Outcome::Lost
 }
 
@@ -114,20 +129,57 @@ pub(crate) async fn sheltered(
 ) -> anyhow::Result<Completed> {
     match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(done)) => done,
-        Ok(Err(_panic)) => anyhow::bail!("the handler panicked"),
+        Ok(Err(panic)) => anyhow::bail!("the handler panicked: {}", said(&*panic)),
         Err(_) => anyhow::bail!("the attempt took longer than {} s", limit.as_secs_f32()),
     }
 }
 
-/// Writes the failure down, however long that takes; the lease's end bounds it.
+/// What a panic says; as a rule that is a text.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a text")
+}
+
+/// Writes the failure down, however long an outage lasts; the lease's end bounds it. An error that
+/// PostgreSQL refuses is replaced, and where it refuses that as well, the job is left to be taken back.
 async fn fail(worker: &Worker, lease: &Lease, error: &str) -> Option<Setback> {
+    let mut text = error;
     loop {
-        let failure = leases::fail(&worker.options.control, lease, error);
+        let failure = leases::fail(&worker.options.control, lease, text);
         match within(STATEMENT_LIMIT, failure).await {
             Ok(setback) => return setback,
-            Err(_) => sleep(PAUSE).await,
+            Err(refusal) => {
+                unwritten(worker, &refusal);
+                if !is_for_good(&refusal) {
+                    sleep(PAUSE).await;
+                } else if text == REFUSED {
+                    tracing::error!(error, "the attempt's end is refused; the job is let go");
+                    return None;
+                } else {
+                    tracing::error!(error, "the attempt's error is refused");
+                    text = REFUSED;
+                }
+            }
         }
     }
+}
+
+/// Whether trying again would meet the same refusal.
+pub(crate) fn is_for_good(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<taskhub::Error>()
+        .is_some_and(database::refuses_for_good)
+}
+
+/// An end could not be stored: by an outage, or because PostgreSQL refuses it.
+pub(crate) fn unwritten(worker: &Worker, error: &anyhow::Error) {
+    worker.options.progress.failed();
+    measures::unwritten(is_for_good(error));
+    tracing::warn!(
+        error = format!("{error:#}"),
+        "the attempt's end is not stored yet"
+    );
 }
 
 #[cfg(test)]
@@ -150,6 +202,9 @@ mod tests {
     async fn what_panics_is_a_failure() {
         let work = async { panic!("a mistake") };
         let error = sheltered(work, LIMIT).await.expect_err("an end");
-        assert_eq!(error.to_string(), "the handler panicked");
+        assert_eq!(error.to_string(), "the handler panicked: a mistake");
+        let work = async { panic!("mistake {}", 2) };
+        let error = sheltered(work, LIMIT).await.expect_err("an end");
+        assert_eq!(error.to_string(), "the handler panicked: mistake 2");
     }
 }

@@ -38,6 +38,7 @@ async fn run(worker: &Arc<Worker>, leases: Vec<Lease>, mut slots: OwnedSemaphore
     for lease in leases {
         if completed.is_some() {
             worker.held.remove(&lease);
+            worker.options.progress.made();
             measures::ended(
                 lease.rules.kind,
                 attempt::Outcome::Succeeded,

@@ -14,7 +14,7 @@ use taskhub::{
     },
 };
 use tokio::{
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, sleep},
 };
 
@@ -40,8 +40,8 @@ struct Consumer {
     taker: Taker,
     redis: Availability,
     last_ticket: Instant,
-    /// Whether suspects were left behind, which wait for each other.
-    suspects: bool,
+    /// Whether this worker leads and Redis lets it issue no tickets.
+    tickets_refused: watch::Receiver<bool>,
 }
 
 /// What came of a claim.
@@ -58,12 +58,12 @@ impl Consumer {
         let keys = Keys::new("", &queue);
         let taker = Taker::open(worker.options.redis.clone(), keys).await;
         Self {
+            tickets_refused: worker.tickets_refused.subscribe(),
             worker,
             queue,
             taker,
             redis: Availability::new("Redis"),
             last_ticket: Instant::now(),
-            suspects: false,
         }
     }
 
@@ -73,6 +73,7 @@ impl Consumer {
         while let Some(free) = stop.run_until_cancelled(self.free_slots()).await {
             if let Err(error) = self.take_up(free).await {
                 self.worker.postgres.down(format_args!("{error:#}"));
+                self.worker.options.progress.failed();
                 stop.run_until_cancelled(sleep(PAUSE)).await;
             }
         }
@@ -102,31 +103,32 @@ impl Consumer {
     }
 
     async fn take_up(&mut self, free: usize) -> anyhow::Result<()> {
-        if self.suspects || self.last_ticket.elapsed() > SILENCE {
+        if self.last_ticket.elapsed() > SILENCE {
             // Again and again while there is something.
             if !self.look_up().await? {
                 self.last_ticket = Instant::now();
             }
             return Ok(());
         }
-        let Some(taken) = self
-            .worker
-            .stop
-            .run_until_cancelled(self.taker.take(free))
-            .await
-        else {
-            return Ok(());
+        let stop = self.worker.stop.clone();
+        let taken = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            _ = self.tickets_refused.wait_for(|refused| *refused) => None,
+            taken = self.taker.take(free) => {
+                match taken {
+                    Some(_) => self.redis.up(),
+                    None => self.redis.down("no tickets; jobs are claimed from PostgreSQL"),
+                }
+                taken
+            }
         };
         let Some(tickets) = taken else {
-            self.redis
-                .down("no tickets; jobs are claimed from PostgreSQL");
             if !self.look_up().await? {
-                let stop = &self.worker.stop;
                 stop.run_until_cancelled(sleep(PAUSE)).await;
             }
             return Ok(());
         };
-        self.redis.up();
         if !tickets.is_empty() {
             self.last_ticket = Instant::now();
             let ids: Vec<i64> = tickets.iter().map(|ticket| ticket.job_id).collect();
@@ -143,7 +145,6 @@ impl Consumer {
         within(STATEMENT_LIMIT, waiting::promote(control, &self.queue)).await?;
         let due = within(STATEMENT_LIMIT, waiting::due(control, &self.queue, WINDOW)).await?;
         if due.ids.is_empty() {
-            self.suspects = false;
             return Ok(false);
         }
         let claimed = self.claim(&due.ids, Source::Postgres).await?;
@@ -151,75 +152,46 @@ impl Consumer {
     }
 
     /// Claims what it can of `ids` and starts it.
-    async fn claim(&mut self, ids: &[i64], source: Source) -> anyhow::Result<Claimed> {
-        self.suspects = false;
+    async fn claim(&self, ids: &[i64], source: Source) -> anyhow::Result<Claimed> {
         let mut slots = self.slots(ids.len()).await;
         let mut claimed = Claimed::default();
         if self.worker.stop.is_cancelled() {
             return Ok(claimed);
         }
-        claimed.count = self
-            .start(ids, None, Past::Clean, &mut slots, source)
-            .await?;
+        claimed.count = self.start(ids, None, &mut slots, source).await?;
         if claimed.count == ids.len() {
             return Ok(claimed);
         }
         let left = leases::left(&self.worker.options.control, ids);
         let left = within(STATEMENT_LIMIT, left).await?;
         claimed.stuck = stuck(&left);
+        self.worker.suspects.note(&left);
         // Each limited kind is asked for by itself.
         let mut limited: Vec<&'static Rules> = left.iter().filter_map(|left| left.rules).collect();
         limited.retain(|rules| rules.concurrency.is_some());
         limited.dedup_by_key(|rules| rules.kind);
         for kind in limited {
             if slots.num_permits() > 0 {
-                let kind = Some(kind);
-                claimed.count += self
-                    .start(ids, kind, Past::Clean, &mut slots, source)
-                    .await?;
+                claimed.count += self.start(ids, Some(kind), &mut slots, source).await?;
             }
         }
-        drop(slots);
-        let mut suspects = left
-            .iter()
-            .filter(|left| left.past == Past::Suspect)
-            .filter_map(|left| Some((left.id, left.rules?)));
-        let Some((suspect, rules)) = suspects.next() else {
-            return Ok(claimed);
-        };
-        self.suspects = suspects.next().is_some();
-        // What may kill its worker runs alone, so that it can take no other job with it.
-        let all = number(self.worker.options.concurrency);
-        let idle = self.worker.slots.clone().acquire_many_owned(all);
-        let Some(slots) = self.worker.stop.run_until_cancelled(idle).await else {
-            return Ok(claimed);
-        };
-        let mut slots = slots.expect("nobody closes the semaphore");
-        claimed.count += self
-            .start(&[suspect], Some(rules), Past::Suspect, &mut slots, source)
-            .await?;
         Ok(claimed)
     }
 
-    /// A clean job gets one slot, a suspect all of them.
+    /// Claims no more than there are slots.
     async fn start(
         &self,
         ids: &[i64],
         kind: Option<&'static Rules>,
-        past: Past,
         slots: &mut OwnedSemaphorePermit,
         source: Source,
     ) -> anyhow::Result<usize> {
         let options = &self.worker.options;
-        let limit = match past {
-            Past::Clean => slots.num_permits(),
-            Past::Suspect => 1,
-        };
         let asked = Instant::now();
         let claim = Claim {
             worker: &options.worker_id,
-            past,
-            limit,
+            past: Past::Clean,
+            limit: slots.num_permits(),
             lease: options.lease,
         };
         let claim = leases::claim(&options.control, ids, kind, claim);
@@ -229,14 +201,7 @@ impl Consumer {
             self.worker.held.add(lease, asked);
         }
         let count = claimed.len();
-        match past {
-            Past::Clean => self.spawn(claimed, slots),
-            Past::Suspect => {
-                for lease in claimed {
-                    attempt::spawn(&self.worker, lease, split(slots, slots.num_permits()));
-                }
-            }
-        }
+        self.spawn(claimed, slots);
         Ok(count)
     }
 
@@ -256,10 +221,12 @@ impl Consumer {
     }
 }
 
-/// What only a newer program knows, and what is limited and perhaps at its limit: asked for again at
-/// once, they would keep everybody busy with nothing.
+/// What only a newer program knows, what is limited and perhaps at its limit, and suspects, which take
+/// turns: asked for again at once, they would keep everybody busy with nothing.
 fn stuck(left: &[Left]) -> Vec<i64> {
-    let is_stuck = |left: &&Left| left.rules.is_none_or(|rules| rules.concurrency.is_some());
+    let is_stuck = |left: &&Left| {
+        left.past == Past::Suspect || left.rules.is_none_or(|rules| rules.concurrency.is_some())
+    };
     left.iter().filter(is_stuck).map(|left| left.id).collect()
 }
 

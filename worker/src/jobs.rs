@@ -8,7 +8,7 @@ mod welcome_email;
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 #[cfg(feature = "probe")]
 use taskhub::jobs::probe::Mode;
 use taskhub::{
@@ -20,7 +20,7 @@ use taskhub::{
 };
 use tokio::time::sleep;
 
-use crate::Worker;
+use crate::{Worker, attempt};
 
 /// Between two attempts to write an end down.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -33,8 +33,8 @@ pub(crate) async fn handle(worker: &Worker, lease: &Lease) -> anyhow::Result<Com
     let options = &worker.options;
     let db = &options.db;
     match lease.job()? {
-        Job::WelcomeEmail { user_id } => welcome_email::run(options, lease, user_id).await,
-        Job::PasswordResetEmail { email } => password_reset_email::run(options, lease, email).await,
+        Job::WelcomeEmail { user_id } => welcome_email::run(worker, lease, user_id).await,
+        Job::PasswordResetEmail { email } => password_reset_email::run(worker, lease, email).await,
         Job::RemoveOldSessions {} => housekeeping::remove_old_sessions(db, lease).await,
         Job::RemoveOldJobs {} => housekeeping::remove_old_jobs(options, lease).await,
         Job::RemoveOldIdempotencyKeys {} => {
@@ -61,6 +61,7 @@ pub(crate) async fn effects(db: &mut PgConnection, jobs: &[(&Lease, Job)]) -> an
             Job::EraseAccount { user_id } => {
                 users::erase(&mut *db, *user_id).await?;
             }
+            Job::SmokeTest { .. } => {}
             #[cfg(feature = "probe")]
             Job::Probe(probe) => probes.push((*lease, probe)),
             Job::WelcomeEmail { .. }
@@ -79,16 +80,14 @@ pub(crate) async fn effects(db: &mut PgConnection, jobs: &[(&Lease, Job)]) -> an
 }
 
 /// Ends a job whose effect is outside the database and done: trying until it is written down
-/// repeats less than trying the job again.
-async fn complete(db: &PgPool, lease: &Lease) -> anyhow::Result<Completed> {
+/// repeats less than trying the job again. What PostgreSQL refuses for good is a failure.
+async fn complete(worker: &Worker, lease: &Lease) -> anyhow::Result<Completed> {
+    let db = &worker.options.db;
     loop {
         let completed = async { leases::complete(db.begin().await?, lease).await };
         match completed.await {
-            Err(error) if !error.is::<LeaseLost>() => {
-                tracing::debug!(
-                    error = format!("{error:#}"),
-                    "the end is not written down yet"
-                );
+            Err(error) if !error.is::<LeaseLost>() && !attempt::is_for_good(&error) => {
+                attempt::unwritten(worker, &error);
                 sleep(PAUSE).await;
             }
             decided => return decided,

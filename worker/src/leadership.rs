@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use taskhub::jobs::leadership;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{STATEMENT_LIMIT, Worker, within};
 
@@ -34,7 +34,10 @@ impl Leadership {
         let options = &self.worker.options;
         let campaign =
             leadership::campaign(&options.control, &self.name, &options.worker_id, LEADERSHIP);
-        let won = match within(STATEMENT_LIMIT, campaign).await {
+        let asked = Instant::now();
+        let answer = within(STATEMENT_LIMIT, campaign).await;
+        self.worker.contact.heard(asked, answer.is_ok());
+        let won = match answer {
             Ok(won) => {
                 self.worker.postgres.up();
                 won

@@ -11,15 +11,19 @@ mod jobs;
 mod leadership;
 pub mod mailer;
 mod measures;
+mod pace;
+mod progress;
 mod relay;
+mod suspects;
 mod upkeep;
+mod urgent;
 
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
 use taskhub::jobs::leases;
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
@@ -27,8 +31,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 pub use endpoint::serve as serve_metrics;
+pub use progress::Progress;
 
-use crate::{availability::Availability, held::Held, mailer::Mailer};
+use crate::{
+    availability::{Availability, Contact},
+    held::Held,
+    mailer::Mailer,
+    suspects::Suspects,
+};
 
 /// The longest that one statement about leases may take before it counts as failed.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
@@ -62,6 +72,8 @@ pub struct Options {
     pub keep_jobs: Duration,
     /// How long deleted tasks are kept.
     pub keep_trash: Duration,
+    /// What came of the attempts so far, for whoever asks.
+    pub progress: Arc<Progress>,
 }
 
 /// What the parts of a running worker share.
@@ -69,9 +81,15 @@ struct Worker {
     options: Options,
     /// One permit for each job that may run.
     slots: Arc<Semaphore>,
+    /// One more, for an urgent job where all others are taken.
+    urgent_slot: Arc<Semaphore>,
     held: Held,
+    suspects: Suspects,
     running: TaskTracker,
     postgres: Availability,
+    contact: Contact,
+    /// Whether Redis refuses this worker, as a leader, to issue tickets.
+    tickets_refused: watch::Sender<bool>,
     /// No new work.
     stop: CancellationToken,
     /// The grace time is over: running jobs are dropped where they stand.
@@ -83,9 +101,13 @@ struct Worker {
 pub async fn run(options: Options, stop: CancellationToken) {
     let worker = Arc::new(Worker {
         slots: Arc::new(Semaphore::new(options.concurrency)),
+        urgent_slot: Arc::new(Semaphore::new(1)),
         held: Held::default(),
+        suspects: Suspects::default(),
         running: TaskTracker::new(),
         postgres: Availability::new("PostgreSQL"),
+        contact: Contact::default(),
+        tickets_refused: watch::Sender::new(false),
         abandon: CancellationToken::new(),
         stop,
         options,
@@ -97,7 +119,10 @@ pub async fn run(options: Options, stop: CancellationToken) {
         leaders.spawn(relay::lead(worker.clone(), queue.clone()));
         let consumer = consumer::consume(worker.clone(), queue.clone());
         worker.running.spawn(consumer);
+        let urgent = urgent::consume(worker.clone(), queue.clone());
+        worker.running.spawn(urgent);
     }
+    worker.running.spawn(suspects::run(worker.clone()));
     tracing::info!(
         worker = worker.options.worker_id,
         queues = worker.options.queues.join(","),

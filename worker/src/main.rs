@@ -3,7 +3,7 @@
 mod healthcheck;
 mod smoke;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -16,7 +16,7 @@ use taskhub::{
     telemetry,
 };
 use taskhub_worker::{
-    Options,
+    Options, Progress,
     mailer::{Encryption, Mailer},
 };
 use tokio::{
@@ -108,9 +108,11 @@ async fn run(source: &Source, settings: Worker) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.metrics_address)
         .await
         .with_context(|| format!("METRICS_ADDRESS {} is not free", settings.metrics_address))?;
+    let progress = Arc::new(Progress::default());
     tokio::spawn(taskhub_worker::serve_metrics(
         listener,
         telemetry::metrics(),
+        progress.clone(),
         stop.clone(),
     ));
 
@@ -120,7 +122,7 @@ async fn run(source: &Source, settings: Worker) -> anyhow::Result<()> {
         return Ok(());
     };
     let (database_url, refresh) = (settings.database_url.clone(), settings.secrets_refresh);
-    let options = options(settings, connect)?;
+    let options = options(settings, connect, progress)?;
     let (db, control) = (options.db.clone(), options.control.clone());
     if source.has_secrets() {
         let pools = vec![db.clone(), control.clone()];
@@ -171,7 +173,11 @@ async fn schema(connect: &PgConnectOptions) -> anyhow::Result<Schema> {
     Ok(schema)
 }
 
-fn options(settings: Worker, connect: PgConnectOptions) -> anyhow::Result<Options> {
+fn options(
+    settings: Worker,
+    connect: PgConnectOptions,
+    progress: Arc<Progress>,
+) -> anyhow::Result<Options> {
     let redis = redis::Client::open(settings.redis_broker.expose_secret())
         .map_err(|_| anyhow::anyhow!("REDIS_BROKER is not a Redis URL"))?;
     let encryption = if settings.environment.is_deployed() {
@@ -192,6 +198,7 @@ fn options(settings: Worker, connect: PgConnectOptions) -> anyhow::Result<Option
         grace: settings.grace,
         keep_jobs: settings.keep_jobs,
         keep_trash: settings.keep_trash,
+        progress,
     })
 }
 

@@ -47,9 +47,21 @@ pub(crate) fn rescued(kind: &str, setback: Setback) {
     let outcome = match setback {
         Setback::Dead => "dead",
         Setback::Cancelled => "cancelled",
-        Setback::Lost | Setback::Failed => "lost",
+        Setback::Lost => "lost",
+        Setback::Failed => "failed",
     };
     count(kind, outcome);
+}
+
+/// An attempt's end that PostgreSQL did not take.
+pub(crate) fn unwritten(is_for_good: bool) {
+    let reason = if is_for_good { "refused" } else { "outage" };
+    metrics::counter!("jobs_ends_unwritten_total", "reason" => reason).increment(1);
+}
+
+/// Redis did not let the leader issue tickets.
+pub(crate) fn tickets_refused() {
+    metrics::counter!("jobs_tickets_refused_total").increment(1);
 }
 
 fn count(kind: &str, outcome: &'static str) {
@@ -100,6 +112,7 @@ fn all(totals: &Totals) {
         ("running", totals.running),
         ("dead", totals.dead),
         ("unknown", totals.unknown),
+        ("unserved", totals.unserved),
     ];
     for (state, count) in states {
         gauge!("jobs", "state" => state).set(count as f64);

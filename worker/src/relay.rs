@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use taskhub::{
-    jobs::waiting,
+    jobs::waiting::{self, Due},
     queue::{
         Keys, Listener,
-        tickets::{Issuer, WINDOW},
+        tickets::{Issuer, Unissued, WINDOW},
     },
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -14,11 +14,17 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     STATEMENT_LIMIT, Worker,
     leadership::{Leadership, TERM},
+    measures,
+    pace::Pace,
     within,
 };
 
 /// Between two looks at the table when nobody rings: what fell due by the clock waits this long.
 const POLL: Duration = Duration::from_millis(500);
+
+/// A job may be seen this long after it became due, because its transaction went on. What comes later than
+/// that waits for the next look at everything.
+const LATENESS: Duration = Duration::from_secs(1);
 
 /// The shortest and the longest time in which a part of the window empties, while more jobs are due than
 /// it takes.
@@ -46,6 +52,7 @@ pub(crate) async fn lead(worker: Arc<Worker>, queue: String) {
             }
         } else {
             relay = None;
+            worker.tickets_refused.send_replace(false);
             leadership.pause().await;
         }
     }
@@ -60,6 +67,11 @@ struct Relay {
     bell: Listener,
     /// While more is due than the window takes, the time in which about a [`PART`] of it empties.
     pause: Duration,
+    /// Looks at everything that is due; in between, at what has just become so.
+    looks: Pace,
+    /// When the last look began, if it saw all there was.
+    looked: Option<Instant>,
+    promotions: Pace,
 }
 
 impl Relay {
@@ -70,6 +82,9 @@ impl Relay {
             issuer: Issuer::open(redis.clone(), keys.clone()).await,
             bell: Listener::new(redis.clone(), &keys),
             pause: SHORTEST_PAUSE,
+            looks: Pace::new(POLL, Duration::from_secs(5), 100),
+            looked: None,
+            promotions: Pace::new(Duration::ZERO, Duration::from_secs(2), 20),
             queue,
             worker,
         }
@@ -95,34 +110,76 @@ impl Relay {
     /// Issues tickets for what is due and gives the pause until the next time.
     async fn issue(&mut self) -> Duration {
         let pause = self.issue_due().await;
+        if !self.promotions.is_due() {
+            return pause;
+        }
         // Afterwards, so that what was enqueued for now does not wait for it.
         let control = &self.worker.options.control;
-        let promotion = waiting::promote(control, &self.queue);
-        match within(STATEMENT_LIMIT, promotion).await {
+        let (began, promotion) = (Instant::now(), waiting::promote(control, &self.queue));
+        let promotion = within(STATEMENT_LIMIT, promotion).await;
+        self.promotions.done(began);
+        match promotion {
             Ok(promoted) if promoted > 0 && pause == POLL => SHORTEST_PAUSE,
             Ok(_) | Err(_) => pause,
         }
     }
 
+    /// At all that is due, or only at what has become so since the last look, where that is enough.
+    async fn look(&mut self) -> taskhub::Result<Due> {
+        let (control, began) = (&self.worker.options.control, Instant::now());
+        if let (Some(looked), false) = (self.looked.take(), self.looks.is_due()) {
+            let since = looked.elapsed() + LATENESS;
+            if let Some(due) = waiting::recent(control, &self.queue, since).await? {
+                self.looked = Some(began);
+                return Ok(due);
+            }
+        }
+        let due = waiting::due(control, &self.queue, WINDOW).await?;
+        self.looks.done(began);
+        self.looked = (!due.more).then_some(began);
+        Ok(due)
+    }
+
     async fn issue_due(&mut self) -> Duration {
-        let control = &self.worker.options.control;
-        let due = waiting::due(control, &self.queue, WINDOW);
-        let due = match within(STATEMENT_LIMIT, due).await {
+        let due = match within(STATEMENT_LIMIT, self.look()).await {
             Ok(due) => due,
             Err(error) => {
-                tracing::debug!(error = format!("{error:#}"), "the due jobs are unknown");
+                tracing::warn!(error = format!("{error:#}"), "the due jobs are unknown");
                 return POLL;
             }
         };
         if due.ids.is_empty() {
             return POLL;
         }
-        let Some(issued) = self.issuer.issue(&due.ids).await.filter(|_| due.more) else {
+        let issued = self.issuer.issue(&due.ids).await;
+        self.tell_refusal(&issued);
+        let (Ok(issued), true) = (issued, due.more) else {
             self.pause = SHORTEST_PAUSE;
             return POLL;
         };
         self.pause = next_pause(self.pause, issued);
         self.pause
+    }
+}
+
+impl Relay {
+    /// Where Redis refuses to issue tickets, this worker takes its jobs from PostgreSQL at once.
+    fn tell_refusal(&self, issued: &Result<usize, Unissued>) {
+        let refusal = match issued {
+            Err(Unissued::Refused(error)) => Some(error),
+            Ok(_) | Err(Unissued::Away) => None,
+        };
+        if let Some(error) = refusal {
+            measures::tickets_refused();
+            if !*self.worker.tickets_refused.borrow() {
+                tracing::warn!(
+                    queue = self.queue,
+                    %error,
+                    "Redis refuses to issue tickets; jobs are claimed from PostgreSQL"
+                );
+            }
+        }
+        self.worker.tickets_refused.send_replace(refusal.is_some());
     }
 }
 

@@ -1,4 +1,4 @@
-//! `taskhub-worker smoke`: whether jobs are done, tried on one that may be done at any time.
+//! `taskhub-worker smoke`: whether jobs are done, tried on a job of its own that does nothing.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use sqlx::PgPool;
 use taskhub::{
     database,
-    jobs::{self, Job, Options, Record, State},
+    jobs::{self, Job, Record, State},
     settings::Worker,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -17,7 +17,7 @@ use super::APPLICATION;
 /// Between two looks at the job.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Enqueues the job before all others and waits for `patience` until a worker has done it.
+/// Enqueues the job, which goes before all others, and waits for `patience` until a worker has done it.
 pub(crate) async fn run(settings: &Worker, patience: Duration) -> anyhow::Result<()> {
     let connect = database::connect_options(&settings.database_url, APPLICATION)?;
     let db = database::pool(connect, 1);
@@ -48,13 +48,11 @@ pub(crate) async fn run(settings: &Worker, patience: Duration) -> anyhow::Result
     Ok(())
 }
 
+/// A new job each time: none that waits or fails already can stand for it.
 async fn enqueue(db: &PgPool) -> anyhow::Result<Uuid> {
-    let first = Options {
-        priority: Some(0),
-        ..Options::default()
-    };
     let mut db = db.acquire().await.context("PostgreSQL does not answer")?;
-    Ok(jobs::enqueue_with(&mut db, &Job::RemoveOldSessions {}, &first).await?)
+    let job = Job::SmokeTest { id: Uuid::now_v7() };
+    Ok(jobs::enqueue(&mut db, &job).await?)
 }
 
 async fn ended(db: &PgPool, id: Uuid) -> anyhow::Result<Record> {

@@ -10,7 +10,20 @@ use taskhub::jobs::{
 };
 use tokio::time::Instant;
 
-use crate::{STATEMENT_LIMIT, Worker, leadership::Leadership, measures::Gauges, within};
+use crate::{
+    STATEMENT_LIMIT, Worker, held,
+    leadership::{Leadership, TERM},
+    measures::Gauges,
+    pace::Pace,
+    within,
+};
+
+/// A job that would be dead of the loss of its worker is left for so long, in case the worker was only cut
+/// off and says so.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A PostgreSQL that is slow all the time puts the rescue of jobs off for so long.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -35,7 +48,9 @@ pub(crate) async fn lead(worker: Arc<Worker>) {
 struct Upkeep {
     worker: Arc<Worker>,
     synchronised: bool,
-    counted: Option<Instant>,
+    rescued: Instant,
+    rescues: Pace,
+    counts: Pace,
     logged: Option<Instant>,
     gauges: Gauges,
 }
@@ -45,7 +60,9 @@ impl Upkeep {
         Self {
             worker,
             synchronised: false,
-            counted: None,
+            rescued: Instant::now(),
+            rescues: Pace::new(Duration::ZERO, Duration::from_secs(10), 50),
+            counts: Pace::new(COUNT_INTERVAL, LOG_INTERVAL, 200),
             logged: None,
             gauges: Gauges::default(),
         }
@@ -62,16 +79,31 @@ impl Upkeep {
         self.count().await;
     }
 
-    async fn rescue(&self) {
-        let rescue = leases::rescue(&self.worker.options.control);
-        match within(STATEMENT_LIMIT, rescue).await {
+    /// Not right after PostgreSQL was silent, which all workers may have outlived: each of them first
+    /// has the time of a heartbeat to say so.
+    async fn rescue(&mut self) {
+        let heartbeat = held::rhythm(&self.worker) + TERM;
+        if !self.rescues.is_due() {
+            return;
+        }
+        if !self.worker.contact.has_lasted(heartbeat) && self.rescued.elapsed() < LONGEST_WAIT {
+            return;
+        }
+        self.rescued = Instant::now();
+        let rescue = leases::rescue_after(&self.worker.options.control, PATIENCE);
+        let rescued = within(STATEMENT_LIMIT, rescue).await;
+        self.rescues.done(self.rescued);
+        match rescued {
             Ok(rescued) => {
                 for (kind, setback) in rescued {
                     tracing::warn!(kind, ?setback, "took a job back whose lease had run out");
                     crate::measures::rescued(&kind, setback);
                 }
             }
-            Err(error) => tracing::debug!(error = format!("{error:#}"), "nothing was rescued"),
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                "no job was taken back from workers that vanished"
+            ),
         }
     }
 
@@ -89,26 +121,38 @@ impl Upkeep {
     }
 
     async fn count(&mut self) {
-        let due =
-            |last: Option<Instant>, interval| last.is_none_or(|last| last.elapsed() >= interval);
-        if !due(self.counted, COUNT_INTERVAL) {
+        if !self.counts.is_due() {
             return;
         }
-        let count = counts::count(&self.worker.options.control);
-        let Ok(counts) = within(STATEMENT_LIMIT, count).await else {
-            return;
+        let began = Instant::now();
+        let counts = within(STATEMENT_LIMIT, counts::count(&self.worker.options.control)).await;
+        self.counts.done(began);
+        let counts = match counts {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "the jobs were not counted");
+                return;
+            }
         };
-        self.counted = Some(Instant::now());
         let totals = Totals::of(&counts);
         self.gauges.show(&counts, &totals);
-        if due(self.logged, LOG_INTERVAL) {
+        if self.logged.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
             self.logged = Some(Instant::now());
+            for count in counts.iter().filter(|count| !count.served) {
+                tracing::warn!(
+                    queue = count.queue,
+                    kind = count.kind,
+                    jobs = count.due + count.scheduled,
+                    "no worker serves this queue"
+                );
+            }
             // Operators' alarms read this line: its words stay as they are.
             tracing::info!(
                 due = totals.due,
                 scheduled = totals.scheduled,
                 running = totals.running,
                 dead = totals.dead,
+                unserved = totals.unserved,
                 oldest_seconds = totals.oldest.as_secs_f64(),
                 "jobs counted"
             );

@@ -23,6 +23,8 @@ pub struct Count {
     pub dead: i64,
     /// How long the first of the due ones has been waiting.
     pub oldest: Duration,
+    /// Whether there is a worker for the queue.
+    pub served: bool,
 }
 
 /// All of them together.
@@ -34,6 +36,8 @@ pub struct Totals {
     pub dead: i64,
     /// Of the due ones: those this program does not know.
     pub unknown: i64,
+    /// Those that wait, now or for later, in queues that no worker serves.
+    pub unserved: i64,
     pub oldest: Duration,
 }
 
@@ -57,6 +61,11 @@ impl Totals {
                 .filter(|count| !count.is_known())
                 .map(|count| count.due)
                 .sum(),
+            unserved: counts
+                .iter()
+                .filter(|count| !count.served)
+                .map(|count| count.due + count.scheduled)
+                .sum(),
             oldest: counts
                 .iter()
                 .map(|count| count.oldest)
@@ -66,8 +75,8 @@ impl Totals {
     }
 }
 
-/// Counts the jobs that are not done: of each group up to ten thousand that are due; of all together
-/// up to ten thousand in each other state.
+/// Counts the jobs that are not done: of each group up to ten thousand in each state. All that run are
+/// counted, of which there are no more than the workers have slots.
 ///
 /// # Errors
 /// Where the database fails.
@@ -86,6 +95,30 @@ pub async fn count(db: &PgPool) -> Result<Vec<Count>> {
                     > (family.queue, family.priority, family.kind, family.args_version)
                 order by job.queue, job.priority, job.kind, job.args_version limit 1
             ) as next
+        ), later_family (queue, priority, kind, args_version) as (
+            (
+                select queue, priority, kind, args_version from job where state = 'scheduled'
+                order by queue, priority, kind, args_version limit 1
+            )
+            union all
+            select next.* from later_family as family cross join lateral (
+                select job.queue, job.priority, job.kind, job.args_version from job
+                where state = 'scheduled' and (job.queue, job.priority, job.kind, job.args_version)
+                    > (family.queue, family.priority, family.kind, family.args_version)
+                order by job.queue, job.priority, job.kind, job.args_version limit 1
+            ) as next
+        ), dead_family (queue, kind, args_version) as (
+            (
+                select queue, kind, args_version from job where state = 'dead'
+                order by queue, kind, args_version limit 1
+            )
+            union all
+            select next.* from dead_family as family cross join lateral (
+                select job.queue, job.kind, job.args_version from job
+                where state = 'dead' and (job.queue, job.kind, job.args_version)
+                    > (family.queue, family.kind, family.args_version)
+                order by job.queue, job.kind, job.args_version limit 1
+            ) as next
         ), counted as (
             select queue, kind, args_version, 'due' as state, ready.count, ready.oldest
             from family cross join lateral (
@@ -98,16 +131,28 @@ pub async fn count(db: &PgPool) -> Result<Vec<Count>> {
                 ) as capped
             ) as ready
             union all
-            select queue, kind, args_version, 'scheduled', count(*), null
-            from (select queue, kind, args_version from job where state = 'scheduled' limit $1) as capped
-            group by queue, kind, args_version
+            select queue, kind, args_version, 'scheduled', later.count, null
+            from later_family as family cross join lateral (
+                select count(*) from (
+                    select from job
+                    where state = 'scheduled' and queue = family.queue and priority = family.priority
+                        and kind = family.kind and args_version = family.args_version
+                    limit $1
+                ) as capped
+            ) as later
             union all
-            select queue, kind, args_version, 'running', count(*), null
-            from (select queue, kind, args_version from job where state = 'running' limit $1) as capped
-            group by queue, kind, args_version
+            select queue, kind, args_version, 'dead', dead.count, null
+            from dead_family as family cross join lateral (
+                select count(*) from (
+                    select from job
+                    where state = 'dead' and queue = family.queue
+                        and kind = family.kind and args_version = family.args_version
+                    limit $1
+                ) as capped
+            ) as dead
             union all
-            select queue, kind, args_version, 'dead', count(*), null
-            from (select queue, kind, args_version from job where state = 'dead' limit $1) as capped
+            select queue, kind, args_version, 'running', count(*), null from job
+            where state = 'running'
             group by queue, kind, args_version
         )
         select queue as "queue!", kind as "kind!", args_version as "args_version!",
@@ -115,7 +160,12 @@ pub async fn count(db: &PgPool) -> Result<Vec<Count>> {
             coalesce(sum(count) filter (where state = 'scheduled'), 0)::bigint as "scheduled!",
             coalesce(sum(count) filter (where state = 'running'), 0)::bigint as "running!",
             coalesce(sum(count) filter (where state = 'dead'), 0)::bigint as "dead!",
-            coalesce(greatest(extract(epoch from now() - min(oldest)), 0), 0)::float8 as "oldest!"
+            coalesce(greatest(extract(epoch from now() - min(oldest)), 0), 0)::float8 as "oldest!",
+            -- Whoever serves a queue is ready to lead it, so there is a leader.
+            exists (
+                select from leader
+                where name = 'jobs:' || counted.queue and lease_until > now() - interval '10 seconds'
+            ) as "served!"
         from counted
         group by queue, kind, args_version
         order by queue, kind, args_version
@@ -133,6 +183,7 @@ pub async fn count(db: &PgPool) -> Result<Vec<Count>> {
         running: row.running,
         dead: row.dead,
         oldest: Duration::try_from_secs_f64(row.oldest).unwrap_or_default(),
+        served: row.served,
     });
     Ok(counts.collect())
 }

@@ -34,8 +34,20 @@ pub enum When {
     At(DateTime<Utc>),
 }
 
+impl When {
+    /// A time, or else the pause until then.
+    fn at_and_delay(self) -> (Option<DateTime<Utc>>, Duration) {
+        match self {
+            Self::Now => (None, Duration::ZERO),
+            Self::After(delay) => (None, delay),
+            Self::At(at) => (Some(at), Duration::ZERO),
+        }
+    }
+}
+
 /// Adds `job` in the caller's transaction, due at once, and gives its public id. Where an equal one
-/// exists already (see [`Uniqueness`]) nothing is added and that one's id is given.
+/// exists already (see [`Uniqueness`]) nothing is added and that one's id is given; where it waits for
+/// later, or is less urgent, it becomes due as soon and as urgent as the new one would have been.
 ///
 /// # Errors
 /// Where the database fails.
@@ -102,15 +114,32 @@ async fn one(db: &mut PgConnection, new: New<'_>, options: &Options) -> Result<U
 async fn insert(db: &mut PgConnection, all: &[New<'_>], options: &Options) -> Result<Vec<Uuid>> {
     // No statement may come upon a row twice.
     let mut keys = HashSet::new();
-    let distinct = all.iter().filter(|new| keys.insert(&new.unique_key));
-    let rows = Rows::of(distinct, options);
-    let (at, delay) = match options.when {
-        When::Now => (None, Duration::ZERO),
-        When::After(delay) => (None, delay),
-        When::At(at) => (Some(at), Duration::ZERO),
-    };
-    // An update that changes nothing, because `do nothing` would give no id.
-    let ids = sqlx::query!(
+    let mut missing: Vec<&New<'_>> = all
+        .iter()
+        .filter(|new| keys.insert(new.unique_key.as_str()))
+        .collect();
+    let mut ids: HashMap<String, Uuid> = HashMap::new();
+    // An equal job may end between the two statements, and then there is room for a new one.
+    while !missing.is_empty() {
+        ids.extend(add(db, &missing, options).await?);
+        missing.retain(|new| !ids.contains_key(&new.unique_key));
+        if !missing.is_empty() {
+            ids.extend(hasten(db, &missing, options).await?);
+            missing.retain(|new| !ids.contains_key(&new.unique_key));
+        }
+    }
+    Ok(all.iter().map(|new| ids[&new.unique_key]).collect())
+}
+
+/// Adds those that have no equal, and gives their keys and ids.
+async fn add(
+    db: &mut PgConnection,
+    all: &[&New<'_>],
+    options: &Options,
+) -> Result<Vec<(String, Uuid)>> {
+    let rows = Rows::of(all, options);
+    let (at, delay) = options.when.at_and_delay();
+    let added = sqlx::query!(
         r#"
         insert into job (
             public_id, kind, args_version, args, queue, priority, workspace_id, user_id, unique_key, unique_forever,
@@ -122,8 +151,7 @@ async fn insert(db: &mut PgConnection, all: &[New<'_>], options: &Options) -> Re
                 $9::text[], $10::boolean[], $11::integer[]
             ) as new,
             (select coalesce($13, now() + make_interval(secs => $14)) as at) as due
-        on conflict (unique_key) where state in ('scheduled', 'ready', 'running') or unique_forever
-        do update set unique_key = excluded.unique_key
+        on conflict (unique_key) where state in ('scheduled', 'ready', 'running') or unique_forever do nothing
         returning unique_key as "unique_key!", public_id
         "#,
         &rows.public_ids,
@@ -143,11 +171,55 @@ async fn insert(db: &mut PgConnection, all: &[New<'_>], options: &Options) -> Re
     )
     .fetch_all(db)
     .await?;
-    let ids: HashMap<String, Uuid> = ids
+    Ok(added
         .into_iter()
         .map(|row| (row.unique_key, row.public_id))
-        .collect();
-    Ok(all.iter().map(|new| ids[&new.unique_key]).collect())
+        .collect())
+}
+
+/// Gives the keys and ids of the jobs that stand for `all`. One that waits is locked until the caller's
+/// transaction ends, so that it sees what that has changed; it becomes as urgent as the new one, and due
+/// as soon. One that runs is not touched: its worker must be able to keep and to end its lease.
+async fn hasten(
+    db: &mut PgConnection,
+    all: &[&New<'_>],
+    options: &Options,
+) -> Result<Vec<(String, Uuid)>> {
+    let rows = Rows::of(all, options);
+    let (at, delay) = options.when.at_and_delay();
+    let equal = sqlx::query!(
+        r#"
+        with wish as (
+            select new.*, coalesce($3, now() + make_interval(secs => $4)) as at
+            from unnest($1::text[], $2::smallint[]) as new (unique_key, priority)
+        ), waiting as materialized (
+            select id, unique_key from job
+            where unique_key = any($1) and state in ('scheduled', 'ready')
+            order by unique_key
+            for no key update
+        ), hastened as (
+            update job
+            set run_at = least(job.run_at, wish.at), priority = least(job.priority, wish.priority),
+                state = case when least(job.run_at, wish.at) <= now() then 'ready' else job.state end
+            from waiting join wish using (unique_key)
+            where job.id = waiting.id and (job.run_at > wish.at or job.priority > wish.priority)
+        )
+        select unique_key as "unique_key!", public_id from job
+        where unique_key = any($1) and (state in ('scheduled', 'ready', 'running') or unique_forever)
+            -- So that the jobs are locked, also where none of them is changed.
+            and (select count(*) from waiting) >= 0
+        "#,
+        &rows.unique_keys as &[&str],
+        &rows.priorities,
+        at,
+        delay.as_secs_f64(),
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(equal
+        .into_iter()
+        .map(|row| (row.unique_key, row.public_id))
+        .collect())
 }
 
 /// Column by column.
@@ -167,7 +239,7 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn of(all: impl Iterator<Item = &'a New<'a>>, options: &'a Options) -> Self {
+    fn of(all: &[&'a New<'a>], options: &'a Options) -> Self {
         let mut rows = Self::default();
         for new in all {
             let (job, rules) = (new.job, new.job.rules());
@@ -180,8 +252,9 @@ impl<'a> Rows<'a> {
                 .push(options.queue.as_deref().unwrap_or(rules.queue));
             rows.priorities
                 .push(options.priority.unwrap_or(rules.priority));
-            rows.workspace_ids.push(job.workspace_id());
-            rows.user_ids.push(job.user_id());
+            let subject = job.subject();
+            rows.workspace_ids.push(subject.workspace_id);
+            rows.user_ids.push(subject.user_id);
             rows.unique_keys.push(&new.unique_key);
             rows.forever.push(new.forever);
             rows.max_attempts.push(rules.max_attempts);

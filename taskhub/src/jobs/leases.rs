@@ -6,6 +6,7 @@
 
 mod claims;
 mod ends;
+mod losses;
 
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ use crate::Result;
 pub use claims::{Claim, Left, claim, left};
 pub use ends::{
     Completed, LeaseLost, Setback, cancelled, complete, complete_all, complete_with, fail,
-    hand_back, rescue,
+    hand_back,
 };
+pub use losses::{rescue, rescue_after, survived};
 
 /// A claimed job.
 #[derive(Clone, Debug)]
@@ -51,11 +53,12 @@ pub enum Past {
     Suspect,
 }
 
-/// What keeps hold of a job: its id, its token, and how long a heartbeat keeps it.
+/// What keeps hold of a job: its id, its token, which attempt it is, and how long a heartbeat keeps it.
 #[derive(Clone, Copy, Debug)]
 pub struct Hold {
     pub id: i64,
     pub token: Uuid,
+    pub attempt: i32,
     pub length: Duration,
 }
 
@@ -80,6 +83,7 @@ impl Lease {
         Hold {
             id: self.id,
             token: self.token,
+            attempt: self.attempt,
             length: self.length,
         }
     }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use super::Job;
+
 /// The rules of one kind of job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -69,7 +73,7 @@ const HOUSEKEEPING: Rules = Rules {
     ..USUAL
 };
 
-pub(super) const WELCOME_EMAIL: Rules = Rules {
+const WELCOME_EMAIL: Rules = Rules {
     kind: "welcome_email",
     uniqueness: Uniqueness::Forever,
     ..USUAL
@@ -77,7 +81,7 @@ pub(super) const WELCOME_EMAIL: Rules = Rules {
 
 /// Somebody sits and waits for it, so it comes first, a worker that died with it is missed sooner, and
 /// an hour later it is of no use.
-pub(super) const PASSWORD_RESET_EMAIL: Rules = Rules {
+const PASSWORD_RESET_EMAIL: Rules = Rules {
     kind: "password_reset_email",
     priority: 50,
     max_attempts: 6,
@@ -85,36 +89,45 @@ pub(super) const PASSWORD_RESET_EMAIL: Rules = Rules {
     ..USUAL
 };
 
-pub(super) const ERASE_ACCOUNT: Rules = Rules {
+const ERASE_ACCOUNT: Rules = Rules {
     kind: "erase_account",
     max_attempts: 20,
     timeout: Duration::from_secs(600),
     ..USUAL
 };
 
-pub(super) const REMOVE_OLD_SESSIONS: Rules = Rules {
+const REMOVE_OLD_SESSIONS: Rules = Rules {
     kind: "remove_old_sessions",
     ..HOUSEKEEPING
 };
 
-pub(super) const REMOVE_OLD_JOBS: Rules = Rules {
+const REMOVE_OLD_JOBS: Rules = Rules {
     kind: "remove_old_jobs",
     ..HOUSEKEEPING
 };
 
-pub(super) const REMOVE_OLD_IDEMPOTENCY_KEYS: Rules = Rules {
+const REMOVE_OLD_IDEMPOTENCY_KEYS: Rules = Rules {
     kind: "remove_old_idempotency_keys",
     ..HOUSEKEEPING
 };
 
-pub(super) const EMPTY_TRASH: Rules = Rules {
+const EMPTY_TRASH: Rules = Rules {
     kind: "empty_trash",
     ..HOUSEKEEPING
 };
 
+/// Somebody waits for it at a terminal, and for nothing else.
+const SMOKE_TEST: Rules = Rules {
+    kind: "smoke_test",
+    priority: 0,
+    max_attempts: 3,
+    timeout: Duration::from_secs(10),
+    ..USUAL
+};
+
 /// Fast, so that a test sees every attempt.
 #[cfg(feature = "probe")]
-pub(super) const PROBE: Rules = Rules {
+const PROBE: Rules = Rules {
     kind: "probe",
     args_version: 2,
     max_attempts: 25,
@@ -128,18 +141,75 @@ pub(super) const PROBE: Rules = Rules {
     ..USUAL
 };
 
-/// The rules of every kind that this program knows.
-pub const KINDS: &[&Rules] = &[
-    &WELCOME_EMAIL,
-    &PASSWORD_RESET_EMAIL,
-    &ERASE_ACCOUNT,
-    &REMOVE_OLD_SESSIONS,
-    &REMOVE_OLD_JOBS,
-    &REMOVE_OLD_IDEMPOTENCY_KEYS,
-    &EMPTY_TRASH,
+/// What a job is about.
+pub(super) struct Subject {
+    /// What makes two jobs of its kind the same.
+    pub(super) identity: String,
+    /// The workspace that it concerns, whose members may see it and among whose jobs it counts.
+    pub(super) workspace_id: Option<Uuid>,
+    /// The person that it concerns, who may see it.
+    pub(super) user_id: Option<Uuid>,
+}
+
+impl Subject {
+    fn none() -> Self {
+        Self::identity(String::new())
+    }
+
+    fn identity(identity: String) -> Self {
+        Self {
+            identity,
+            workspace_id: None,
+            user_id: None,
+        }
+    }
+
+    fn person(user_id: Uuid) -> Self {
+        Self {
+            user_id: Some(user_id),
+            ..Self::identity(user_id.to_string())
+        }
+    }
+}
+
+/// Makes [`KINDS`] and the matches on a [`Job`] of one table. A variant without a line does not compile.
+macro_rules! kinds {
+    ($($(#[$condition:meta])* $variant:ident $fields:tt => $rules:ident, $subject:expr;)*) => {
+        /// The rules of every kind that this program knows.
+        pub const KINDS: &[&Rules] = &[$($(#[$condition])* &$rules),*];
+
+        impl Job {
+            pub fn rules(&self) -> &'static Rules {
+                match self {
+                    $($(#[$condition])* Self::$variant { .. } => &$rules,)*
+                }
+            }
+
+            pub(super) fn subject(&self) -> Subject {
+                match self {
+                    $($(#[$condition])* Self::$variant $fields => $subject,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    WelcomeEmail { user_id } => WELCOME_EMAIL, Subject::person(*user_id);
+    // It names no person, because it must not tell whether there is one.
+    PasswordResetEmail { email } => PASSWORD_RESET_EMAIL, Subject::identity(email.to_lowercase());
+    EraseAccount { user_id } => ERASE_ACCOUNT, Subject::person(*user_id);
+    RemoveOldSessions {} => REMOVE_OLD_SESSIONS, Subject::none();
+    RemoveOldJobs {} => REMOVE_OLD_JOBS, Subject::none();
+    RemoveOldIdempotencyKeys {} => REMOVE_OLD_IDEMPOTENCY_KEYS, Subject::none();
+    EmptyTrash {} => EMPTY_TRASH, Subject::none();
+    SmokeTest { id } => SMOKE_TEST, Subject::identity(id.to_string());
     #[cfg(feature = "probe")]
-    &PROBE,
-];
+    Probe(probe) => PROBE, Subject {
+        workspace_id: probe.workspace_id,
+        ..Subject::identity(probe.id.to_string())
+    };
+}
 
 impl Rules {
     /// Those of `kind`, if this program knows it.

@@ -5,6 +5,9 @@
 //! another's job waits for as many claims as tickets may be out, however many jobs one workspace has
 //! enqueued before it.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::{KINDS, Rules};
@@ -15,6 +18,9 @@ const PROMOTION: i64 = 1000;
 
 /// So many due jobs are had with one look, which lets a job that has just been enqueued begin sooner.
 const FEW: usize = 16;
+
+/// Jobs of this priority or a lower one have a slot of their own in each worker.
+pub const URGENT: i16 = 50;
 
 /// What is due, as far as one look tells.
 #[derive(Debug, Default)]
@@ -32,19 +38,46 @@ struct Group {
     args_version: i16,
 }
 
-/// Moves up to a thousand jobs whose time has come to those that are due, and tells how many. Several may
-/// do this at once.
+/// Moves up to a thousand jobs whose time has come to those that are due, the urgent ones first, and
+/// tells how many. Several may do this at once.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn promote(db: &PgPool, queue: &str) -> Result<u64> {
     Ok(sqlx::query!(
         "
-        with due as materialized (
-            select id from job
-            where queue = $1 and state = 'scheduled' and run_at <= now()
-            order by run_at
+        with recursive family (priority, kind, args_version) as (
+            (
+                select priority, kind, args_version from job
+                where queue = $1 and state = 'scheduled'
+                order by priority, kind, args_version
+                limit 1
+            )
+            union all
+            select next.priority, next.kind, next.args_version
+            from family cross join lateral (
+                select job.priority, job.kind, job.args_version from job
+                where queue = $1 and state = 'scheduled'
+                    and (job.priority, job.kind, job.args_version)
+                        > (family.priority, family.kind, family.args_version)
+                order by job.priority, job.kind, job.args_version
+                limit 1
+            ) as next
+        ), head as (
+            select due.id, family.priority, due.run_at
+            from family cross join lateral (
+                select job.id, job.run_at from job
+                where queue = $1 and state = 'scheduled' and job.priority = family.priority
+                    and job.kind = family.kind and job.args_version = family.args_version and run_at <= now()
+                order by job.run_at
+                limit $2
+            ) as due
+            order by family.priority, due.run_at
             limit $2
+        ), due as materialized (
+            select id from job
+            -- In a form that no other index suits than that of `id`.
+            where id = any(array(select id from head)) and case state when 'scheduled' then run_at <= now() end
             for update skip locked
         )
         update job set state = 'ready' from due where job.id = due.id
@@ -57,8 +90,27 @@ pub async fn promote(db: &PgPool, queue: &str) -> Result<u64> {
     .rows_affected())
 }
 
-/// Up to `limit` due jobs. Of each kind that only a newer program may know there are an eighth as many,
-/// so that they do not crowd out the rest; of a limited kind, as many as may run.
+/// A few due jobs of those that are [urgent](URGENT), in the order in which they are to be done.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn urgent(db: &PgPool, queue: &str) -> Result<Vec<i64>> {
+    Ok(sqlx::query_scalar!(
+        "
+        select id from job
+        where queue = $1 and state = 'ready' and priority <= $2 and run_at <= now()
+        order by priority, kind, args_version, share, run_at, id
+        limit 16
+        ",
+        queue,
+        URGENT,
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Up to `limit` due jobs. Of those that only a newer program may know there are an eighth as many, of
+/// all their kinds together, so that they do not crowd out the rest; of a limited kind, as many as may run.
 ///
 /// Each group of jobs is one range of the index, of which the beginning is read: neither jobs for
 /// later nor a long queue make it slower.
@@ -72,6 +124,10 @@ pub async fn due(db: &PgPool, queue: &str, limit: usize) -> Result<Due> {
     let groups = groups(db, queue).await?;
     let room = room(db, &groups).await?;
     let mut due = Due::default();
+    let mut unknown = Unknown {
+        room: limit / 8,
+        groups: groups.iter().filter(|group| !group.is_known()).count(),
+    };
     for level in groups.chunk_by(|one, other| one.priority == other.priority) {
         if due.ids.len() >= limit {
             due.more = true;
@@ -79,7 +135,7 @@ pub async fn due(db: &PgPool, queue: &str, limit: usize) -> Result<Due> {
         }
         let quotas: Vec<usize> = level
             .iter()
-            .map(|group| group.quota(limit, &room))
+            .map(|group| group.quota(limit, &room, &mut unknown))
             .collect();
         let equal = equally_urgent(db, queue, level, &quotas, limit).await?;
         due.ids.extend(equal.ids);
@@ -88,9 +144,29 @@ pub async fn due(db: &PgPool, queue: &str, limit: usize) -> Result<Due> {
     Ok(due)
 }
 
+/// One of a few due jobs.
+struct One {
+    id: i64,
+    priority: i16,
+    kind: String,
+    args_version: i16,
+    share: i64,
+    run_at: DateTime<Utc>,
+    is_due: bool,
+}
+
+impl One {
+    /// Whether no limit and no newer program has to be thought of.
+    fn is_plain(&self) -> bool {
+        Rules::know(&self.kind, self.args_version)
+            && Rules::of(&self.kind).is_some_and(|rules| rules.concurrency.is_none())
+    }
+}
+
 /// All due jobs, unless there are more than `most` or of some only a number may run.
 async fn few(db: &PgPool, queue: &str, most: usize) -> Result<Option<Vec<i64>>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        One,
         r#"
         select id, priority, kind, args_version, share as "share!", run_at, run_at <= now() as "is_due!" from job
         where queue = $1 and state = 'ready'
@@ -102,14 +178,50 @@ async fn few(db: &PgPool, queue: &str, most: usize) -> Result<Option<Vec<i64>>> 
     )
     .fetch_all(db)
     .await?;
-    let is_plain = |kind: &str, version: i16| {
-        Rules::know(kind, version)
-            && Rules::of(kind).is_some_and(|rules| rules.concurrency.is_none())
-    };
-    if rows.len() > most || !rows.iter().all(|row| is_plain(&row.kind, row.args_version)) {
+    if rows.len() > most || !rows.iter().all(One::is_plain) {
         return Ok(None);
     }
-    // As for many: the first of each share stands before the second of any.
+    Ok(Some(in_turn(&rows)))
+}
+
+/// The due jobs that have become so within the last `time`, where they are few and none of them is
+/// limited or unknown; otherwise everything has to be looked at.
+///
+/// It begins where the last look ended: before that there may be the entries of very many jobs that are
+/// done and cannot be removed yet.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn recent(db: &PgPool, queue: &str, time: Duration) -> Result<Option<Due>> {
+    let mut rows = sqlx::query_as!(
+        One,
+        r#"
+        select id, priority, kind, args_version, share as "share!", run_at, run_at <= now() as "is_due!" from job
+        where queue = $1 and state = 'ready' and run_at > now() - make_interval(secs => $2)
+        order by run_at, id
+        limit $3
+        "#,
+        queue,
+        time.as_secs_f64(),
+        i64::try_from(FEW).unwrap_or(i64::MAX).saturating_add(1),
+    )
+    .fetch_all(db)
+    .await?;
+    if rows.len() > FEW || !rows.iter().all(One::is_plain) {
+        return Ok(None);
+    }
+    rows.sort_by(|one, other| {
+        let share = |one: &One| (one.priority, one.args_version, one.share, one.run_at, one.id);
+        (&one.kind, share(one)).cmp(&(&other.kind, share(other)))
+    });
+    Ok(Some(Due {
+        ids: in_turn(&rows),
+        more: false,
+    }))
+}
+
+/// As for many: the first of each share stands before the second of any. `rows` are ordered by share.
+fn in_turn(rows: &[One]) -> Vec<i64> {
     let shares = rows.chunk_by(|one, other| {
         (one.priority, &one.kind, one.args_version, one.share)
             == (other.priority, &other.kind, other.args_version, other.share)
@@ -119,17 +231,38 @@ async fn few(db: &PgPool, queue: &str, most: usize) -> Result<Option<Vec<i64>>> 
         .map(|(rank, row)| (row.priority, rank, row.run_at, row.id))
         .collect();
     places.sort_unstable();
-    Ok(Some(places.into_iter().map(|(.., id)| id).collect()))
+    places.into_iter().map(|(.., id)| id).collect()
 }
 
 impl Group {
-    fn quota(&self, limit: usize, room: &[(&str, usize)]) -> usize {
-        if !Rules::know(&self.kind, self.args_version) {
-            return limit / 8;
+    fn is_known(&self) -> bool {
+        Rules::know(&self.kind, self.args_version)
+    }
+
+    /// How many of it there may be among `limit` due jobs.
+    fn quota(&self, limit: usize, room: &[(&str, usize)], unknown: &mut Unknown) -> usize {
+        if !self.is_known() {
+            return unknown.share();
         }
         room.iter()
             .find(|(kind, _)| *kind == self.kind)
             .map_or(limit, |(_, room)| limit.min(*room))
+    }
+}
+
+/// What is left for groups that this program does not know.
+struct Unknown {
+    room: usize,
+    groups: usize,
+}
+
+impl Unknown {
+    /// The share of the next of them.
+    fn share(&mut self) -> usize {
+        let share = self.room.div_ceil(self.groups.max(1));
+        self.room -= share;
+        self.groups = self.groups.saturating_sub(1);
+        share
     }
 }
 

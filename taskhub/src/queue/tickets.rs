@@ -55,6 +55,15 @@ static ISSUE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Why no tickets were issued.
+#[derive(Debug)]
+pub enum Unissued {
+    /// Redis does not answer.
+    Away,
+    /// It answers and refuses, such as to a user that may run no scripts.
+    Refused(redis::RedisError),
+}
+
 /// The leader's side.
 pub struct Issuer {
     link: Link,
@@ -70,9 +79,14 @@ impl Issuer {
     }
 
     /// Issues tickets for those of `ids` that have none, in this order and as far as the window has
-    /// room, and gives how many; none while Redis is away.
-    pub async fn issue(&mut self, ids: &[i64]) -> Option<usize> {
-        let connection = self.link.connection().await?;
+    /// room, and gives how many.
+    ///
+    /// # Errors
+    /// Where none could be issued, and then the next call tries again.
+    pub async fn issue(&mut self, ids: &[i64]) -> Result<usize, Unissued> {
+        let Some(connection) = self.link.connection().await else {
+            return Err(Unissued::Away);
+        };
         let mut call = ISSUE.prepare_invoke();
         call.key(&self.keys.tickets).key(&self.keys.out);
         call.arg(WINDOW)
@@ -80,11 +94,12 @@ impl Issuer {
             .arg(EXPIRY.as_secs())
             .arg(ids);
         match call.invoke_async(connection).await {
-            Ok(issued) => Some(issued),
+            Ok(issued) => Ok(issued),
+            Err(error) if error.code().is_some() => Err(Unissued::Refused(error)),
             Err(error) => {
                 tracing::debug!(%error, "no tickets could be issued");
                 self.link.renew();
-                None
+                Err(Unissued::Away)
             }
         }
     }

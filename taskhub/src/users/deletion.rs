@@ -73,20 +73,27 @@ pub async fn erase(
     user_id: Uuid,
 ) -> Result<bool> {
     let mut transaction = db.begin().await?;
-    let username = sqlx::query_scalar!(
+    let erased = sqlx::query!(
         "
-        update user_account set
-            email = null, password_hash = null, time_zone = 'UTC', erased_at = now(),
-            version = version + 1, updated_at = now()
-        where id = $1 and erased_at is null and deleted_at <= now() - make_interval(secs => $2)
-        returning username
+        with former as materialized (
+            select id, username, email from user_account
+            where id = $1 and erased_at is null and deleted_at <= now() - make_interval(secs => $2)
+            for no key update
+        ), erased as (
+            update user_account set
+                email = null, password_hash = null, time_zone = 'UTC', erased_at = now(),
+                version = version + 1, updated_at = now()
+            from former
+            where user_account.id = former.id
+        )
+        select username, email from former
         ",
         user_id,
         ERASURE_DELAY.as_secs_f64(),
     )
     .fetch_optional(&mut *transaction)
     .await?;
-    let Some(username) = username else {
+    let Some(erased) = erased else {
         return Ok(false);
     };
     // Projects, tasks and changes go with their workspace, tokens with their session.
@@ -100,11 +107,30 @@ pub async fn erase(
     sqlx::query!(
         "delete from idempotency_key where principal in ($1, $2)",
         format!("user:{user_id}"),
-        format!("name:{username}"),
+        format!("name:{}", erased.username),
     )
     .execute(&mut *transaction)
     .await?;
+    forget_jobs(&mut transaction, user_id, erased.email).await?;
     transaction.commit().await?;
     tracing::info!(%user_id, "an account was erased");
     Ok(true)
+}
+
+/// Jobs that failed may tell the address, in their arguments or in the mail server's own words.
+async fn forget_jobs(db: &mut PgConnection, user_id: Uuid, email: Option<String>) -> Result<()> {
+    let mut jobs = vec![Job::WelcomeEmail { user_id }];
+    if let Some(email) = email {
+        let others = sqlx::query_scalar!(
+            r#"select exists (select from user_account where lower(email) = lower($1) and deleted_at is null) as "exists!""#,
+            email,
+        )
+        .fetch_one(&mut *db)
+        .await?;
+        // Another account with this address may still wait for its letter.
+        if !others {
+            jobs.push(Job::PasswordResetEmail { email });
+        }
+    }
+    jobs::housekeeping::forget(db, &jobs).await
 }

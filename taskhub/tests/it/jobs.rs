@@ -3,8 +3,10 @@
 mod arguments;
 mod control;
 mod enqueueing;
+mod floods;
 mod housekeeping;
 mod leases;
+mod losses;
 mod periodic;
 mod plans;
 mod records;

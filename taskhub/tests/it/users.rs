@@ -426,6 +426,66 @@ async fn an_account_is_erased_when_its_time_is_over_and_not_before() {
 }
 
 #[tokio::test]
+async fn no_job_tells_the_address_of_an_erased_account() {
+    let site = Site::create().await;
+    let user = site.register("alice").await;
+    let mut db = site.db.acquire().await.unwrap();
+    for state in ["dead", "done", "cancelled", "ready"] {
+        users::request_password_reset(&mut db, "SomeOne@example.org")
+            .await
+            .unwrap();
+        sqlx::query(
+            "
+            update job set state = $1, finished_at = case when $1 <> 'ready' then now() end, last_error = args ->> 'email'
+            where kind = 'password_reset_email' and state = 'ready'
+            ",
+        )
+        .bind(state)
+        .execute(&mut *db)
+        .await
+        .unwrap();
+    }
+    // One that was done stays, because it stands for all later ones.
+    sqlx::raw_sql(
+        "
+        update job set state = 'done', finished_at = now() where kind = 'welcome_email';
+        insert into job_log (job_id, attempt, outcome, error)
+        select id, 1, 'failed', '450 not now: someone@example.org' from job;
+        ",
+    )
+    .execute(&mut *db)
+    .await
+    .unwrap();
+    delete(&site, &user).await;
+    site.let_pass(users::ERASURE_DELAY.as_secs_f64()).await;
+
+    assert!(users::erase(&site.db, user.id).await.unwrap());
+
+    let telling = "select count(*) from job where job::text ilike '%someone@example.org%'";
+    assert_eq!(count(&site, telling).await, 0);
+    let telling = "select count(*) from job_log where error ilike '%someone@example.org%'";
+    assert_eq!(count(&site, telling).await, 0);
+    let greeted = "select count(*) from job where kind = 'welcome_email'";
+    assert_eq!(count(&site, greeted).await, 1);
+}
+
+#[tokio::test]
+async fn an_erasure_leaves_the_letters_of_another_account_with_the_address() {
+    let site = Site::create().await;
+    let user = site.register("alice").await;
+    site.register("alicia").await;
+    let mut db = site.db.acquire().await.unwrap();
+    users::request_password_reset(&mut db, "someone@example.org")
+        .await
+        .unwrap();
+    delete(&site, &user).await;
+    site.let_pass(users::ERASURE_DELAY.as_secs_f64()).await;
+    assert!(users::erase(&site.db, user.id).await.unwrap());
+    let resets = "select count(*) from job where kind = 'password_reset_email'";
+    assert_eq!(count(&site, resets).await, 1);
+}
+
+#[tokio::test]
 async fn an_erased_username_stays_taken() {
     let site = Site::create().await;
     let user = site.register("alice").await;

@@ -10,13 +10,14 @@ use taskhub::{
 use url::Url;
 
 use super::complete;
-use crate::{Options, mailer::Letter};
+use crate::{Worker, mailer::Letter};
 
 pub(super) async fn run(
-    options: &Options,
+    worker: &Worker,
     lease: &Lease,
     email: String,
 ) -> anyhow::Result<Completed> {
+    let options = &worker.options;
     let db = &options.db;
     // Good before the letter is on its way. A second attempt makes others, and both letters are good.
     let mut transaction = db.begin().await?;
@@ -31,7 +32,7 @@ pub(super) async fn run(
         };
         options.mailer.send(letter).await?;
     }
-    complete(db, lease).await
+    complete(worker, lease).await
 }
 
 fn text(codes: &[ResetCode], home: &Url) -> String {

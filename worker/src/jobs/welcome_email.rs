@@ -5,13 +5,14 @@ use url::Url;
 use uuid::Uuid;
 
 use super::complete;
-use crate::{Options, mailer::Letter};
+use crate::{Worker, mailer::Letter};
 
 pub(super) async fn run(
-    options: &Options,
+    worker: &Worker,
     lease: &Lease,
     user_id: Uuid,
 ) -> anyhow::Result<Completed> {
+    let options = &worker.options;
     let db = &options.db;
     let user = sqlx::query!(
         "select username, email from user_account where id = $1 and deleted_at is null",
@@ -31,7 +32,7 @@ pub(super) async fn run(
         };
         options.mailer.send(letter).await?;
     }
-    complete(db, lease).await
+    complete(worker, lease).await
 }
 
 fn text(username: &str, home: &Url) -> String {

@@ -1,9 +1,12 @@
 use std::fs;
 
-use taskhub::testing::wait_for;
+use taskhub::{
+    jobs::{self, Job},
+    testing::wait_for,
+};
 
 use crate::{
-    site::{PATIENCE, Site},
+    site::{PATIENCE, Site, Worker},
     smtp::MailServer,
 };
 
@@ -239,4 +242,58 @@ async fn what_a_killed_worker_had_in_hand_is_done_within_seconds() {
     let _next = site.worker_with(&variables);
     site.wait_until_done_once(30).await;
     assert!(started.elapsed() < PATIENCE / 3, "{:?}", started.elapsed());
+}
+
+/// A worker with two slots, one of which a letter holds for as long as the server likes.
+async fn with_a_long_job(site: &Site, server: &MailServer, slots: &str) -> Worker {
+    let long = site.greeting(site.register("long").await).await;
+    server.hold("long@example.org");
+    let variables = [("MAIL_URL", server.url())];
+    let [(name, url)] = &variables;
+    let worker = site.worker_with(&[(name, url.as_str()), ("WORKER_CONCURRENCY", slots)]);
+    wait_for("the long one runs", PATIENCE, async || {
+        server.waiting() == 1
+    })
+    .await;
+    assert_eq!(site.job(long).await.state, "running");
+    worker
+}
+
+#[tokio::test]
+async fn a_suspect_does_not_wait_until_everything_else_has_ended() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    let _worker = with_a_long_job(&site, &server, "2").await;
+    let mut suspects = Vec::new();
+    for (name, crashes) in [("first", 1), ("second", 1), ("last", 2)] {
+        let user = site.register(name).await;
+        let job = site.greeting(user).await;
+        sqlx::query!("update job set crashes = $2 where public_id = $1", job, crashes)
+            .execute(&site.database.pool)
+            .await
+            .unwrap();
+        suspects.push(job);
+    }
+    // The last chance is not taken in company at once, but taken.
+    for job in suspects {
+        site.wait_for_state(job, "done").await;
+    }
+    assert_eq!(server.waiting(), 1);
+    server.release();
+}
+
+#[tokio::test]
+async fn a_reset_does_not_wait_for_slots_that_long_work_has_taken() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    let _worker = with_a_long_job(&site, &server, "1").await;
+    let mut db = site.database.pool.acquire().await.unwrap();
+    let other = site.greeting(site.register("other").await).await;
+    let email = "long@elsewhere.org".to_owned();
+    let reset = jobs::enqueue(&mut db, &Job::PasswordResetEmail { email })
+        .await
+        .unwrap();
+    site.wait_for_state(reset, "done").await;
+    assert_eq!(site.job(other).await.state, "ready");
+    assert_eq!(server.waiting(), 1);
+    server.release();
+    site.wait_for_state(other, "done").await;
 }

@@ -6,6 +6,7 @@ const JOBS: &str = include_str!("../../../docs/jobs.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 const SOURCES: &[&str] = &[
     include_str!("../../src/measures.rs"),
+    include_str!("../../src/endpoint.rs"),
     include_str!("../../src/held.rs"),
     include_str!("../../src/availability.rs"),
 ];

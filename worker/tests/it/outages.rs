@@ -1,6 +1,12 @@
+use std::time::{Duration, Instant};
+
 use taskhub::testing::{Redis, wait_for};
 
-use crate::site::{PATIENCE, Site, Worker};
+use crate::{
+    proxy::Proxy,
+    site::{PATIENCE, Site, Worker},
+    smtp::MailServer,
+};
 
 const VIA_REDIS: &str = r#"jobs_claimed_total{source="redis"}"#;
 const VIA_POSTGRES: &str = r#"jobs_claimed_total{source="postgres"}"#;
@@ -96,4 +102,81 @@ async fn a_leader_that_issues_nothing_delays_a_job_by_seconds() {
     site.wait_until_done_once(50).await;
     assert_eq!(worker.metric(VIA_POSTGRES), 50.0);
     assert_eq!(worker.metric(r#"server_up{server="Redis"}"#), 1.0);
+}
+
+#[tokio::test]
+async fn jobs_in_hand_while_postgresql_is_silent_are_no_crashes() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    let proxy = Proxy::before(&site.database).await;
+    let mut all = Vec::new();
+    for number in 0..8 {
+        all.push(site.greeting(site.register(&format!("user{number}")).await).await);
+    }
+    server.hold("");
+    let _worker = site.worker_with(&[
+        ("MAIL_URL", &server.url()),
+        ("DATABASE_URL", &proxy.url(&site.database)),
+    ]);
+    wait_for("all are under way", PATIENCE, async || server.waiting() == 8).await;
+    // Thrice the lease, as a failover may take.
+    proxy.hold(true);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    proxy.hold(false);
+    server.release();
+    for job in all {
+        site.wait_for_state(job, "done").await;
+        assert_eq!(site.job(job).await.crashes, 0);
+        assert_eq!(site.outcomes(job).await, ["failed", "succeeded"]);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_was_cut_off_alone_says_that_it_lives() {
+    let (site, server) = (Site::new().await, MailServer::start());
+    let proxy = Proxy::before(&site.database).await;
+    let job = site.greeting(site.register("ada").await).await;
+    server.hold("");
+    let cut_off = site.worker_with(&[
+        ("MAIL_URL", &server.url()),
+        ("DATABASE_URL", &proxy.url(&site.database)),
+    ]);
+    wait_for("it is under way", PATIENCE, async || server.waiting() == 1).await;
+    proxy.hold(true);
+    // Another one knows no better than to take it for dead.
+    let _other = site.worker_with(&[("MAIL_URL", &server.url())]);
+    wait_for("it is taken back", PATIENCE, async || {
+        site.job(job).await.crashes == 1
+    })
+    .await;
+    proxy.hold(false);
+    wait_for("it is no crash", PATIENCE, async || {
+        site.job(job).await.crashes == 0
+    })
+    .await;
+    server.release();
+    site.wait_for_state(job, "done").await;
+    drop(cut_off);
+}
+
+#[tokio::test]
+async fn a_redis_that_lets_nobody_issue_tickets_delays_nothing() {
+    let site = Site::new().await;
+    let client = redis::Client::open(site.redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut user = redis::cmd("ACL");
+    user.arg(&["SETUSER", "simple", "on", ">secret", "~*", "&*", "+@all", "-@scripting"]);
+    user.query_async::<()>(&mut connection).await.unwrap();
+    let url = site.redis.url().replace("redis://", "redis://simple:secret@");
+    let worker = site.worker_with(&[("REDIS_BROKER", &url)]);
+    for number in 0..5 {
+        let job = site.greeting(site.register(&format!("user{number}")).await).await;
+        let enqueued = Instant::now();
+        site.wait_for_state(job, "done").await;
+        // Not only after it has waited for a ticket.
+        if number > 0 {
+            assert!(enqueued.elapsed() < Duration::from_secs(3));
+        }
+    }
+    assert_eq!(worker.metric(VIA_POSTGRES), 5.0);
+    assert!(worker.metric("jobs_tickets_refused_total") >= 1.0);
 }

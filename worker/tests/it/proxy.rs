@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret as _;
+use taskhub::testing::Database;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -10,10 +12,12 @@ use tokio::{
     },
     sync::watch,
 };
+use url::Url;
 
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     swallows: Arc<watch::Sender<bool>>,
+    holds: Arc<watch::Sender<bool>>,
 }
 
 impl Proxy {
@@ -22,7 +26,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let swallows = Arc::new(watch::Sender::new(false));
-        let holes = swallows.clone();
+        let holds = Arc::new(watch::Sender::new(false));
+        let (holes, held) = (swallows.clone(), holds.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(&address).await else {
@@ -30,11 +35,36 @@ impl Proxy {
                 };
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
-                tokio::spawn(carry(from_client, to_server, holes.subscribe()));
-                tokio::spawn(carry(from_server, to_client, holes.subscribe()));
+                for (from, to) in [(from_client, to_server), (from_server, to_client)] {
+                    tokio::spawn(carry(from, to, holes.subscribe(), held.subscribe()));
+                }
             }
         });
-        Self { port, swallows }
+        Self {
+            port,
+            swallows,
+            holds,
+        }
+    }
+
+    /// Leads to the server of `database`.
+    pub(crate) async fn before(database: &Database) -> Self {
+        let url = Url::parse(database.url.expose_secret()).expect("a URL");
+        let host = url.host_str().expect("a host");
+        Self::start(format!("{host}:{}", url.port().unwrap_or(5432))).await
+    }
+
+    /// The way to `database` through it.
+    pub(crate) fn url(&self, database: &Database) -> String {
+        let mut url = Url::parse(database.url.expose_secret()).expect("a URL");
+        url.set_host(Some("127.0.0.1")).expect("a host");
+        url.set_port(Some(self.port)).expect("a port");
+        url.into()
+    }
+
+    /// Whether everything is kept until later from now on, as by a server that is silent for a while.
+    pub(crate) fn hold(&self, holds: bool) {
+        self.holds.send_replace(holds);
     }
 
     /// From now on nothing arrives, and nobody is told.
@@ -43,11 +73,19 @@ impl Proxy {
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, hole: watch::Receiver<bool>) {
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    hole: watch::Receiver<bool>,
+    mut held: watch::Receiver<bool>,
+) {
     let mut buffer = [0; 8192];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         if *hole.borrow() {
             continue;
+        }
+        if held.wait_for(|held| !held).await.is_err() {
+            return;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;

@@ -16,6 +16,8 @@ struct State {
     held: Option<String>,
     /// Letters that were answered for, in full.
     taken: Vec<String>,
+    /// Every recipient is refused with this.
+    refusal: Option<String>,
 }
 
 pub(crate) struct MailServer {
@@ -51,6 +53,11 @@ impl MailServer {
         self.shared.1.notify_all();
     }
 
+    /// From now on every recipient is refused with this line.
+    pub(crate) fn refuse(&self, line: &str) {
+        self.shared.0.lock().expect("a lock").refusal = Some(line.to_owned());
+    }
+
     /// Answers for all that wait.
     pub(crate) fn release(&self) {
         self.shared.0.lock().expect("a lock").held = None;
@@ -81,6 +88,11 @@ fn converse(stream: TcpStream, shared: &(Mutex<State>, Condvar)) -> Option<()> {
             "QUIT" => {
                 write!(answers, "221 bye\r\n").ok()?;
                 return Some(());
+            }
+            "RCPT" => {
+                let refusal = shared.0.lock().expect("a lock").refusal.clone();
+                let answer = refusal.as_deref().unwrap_or("250 fine");
+                write!(answers, "{answer}\r\n").ok()?;
             }
             _ => write!(answers, "250 fine\r\n").ok()?,
         }

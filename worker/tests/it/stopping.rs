@@ -1,8 +1,6 @@
 use std::time::{Duration, Instant};
 
-use secrecy::ExposeSecret as _;
 use taskhub::testing::wait_for;
-use url::Url;
 
 use crate::{
     proxy::Proxy,
@@ -80,15 +78,11 @@ async fn an_idle_worker_stops_at_once() {
 #[tokio::test]
 async fn a_worker_stops_in_time_without_postgresql() {
     let (site, server) = (Site::new().await, MailServer::start());
-    let mut url = Url::parse(site.database.url.expose_secret()).unwrap();
-    let host = url.host_str().unwrap().to_owned();
-    let proxy = Proxy::start(format!("{host}:{}", url.port().unwrap_or(5432))).await;
-    url.set_host(Some("127.0.0.1")).unwrap();
-    url.set_port(Some(proxy.port)).unwrap();
+    let proxy = Proxy::before(&site.database).await;
     let job = site.greeting(site.register("ada").await).await;
     server.hold("");
     let variables = [
-        ("DATABASE_URL", url.to_string()),
+        ("DATABASE_URL", proxy.url(&site.database)),
         ("MAIL_URL", server.url()),
         ("WORKER_GRACE_SECONDS", "1".to_owned()),
         // So that the job is still in hand at the end.

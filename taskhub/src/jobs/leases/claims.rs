@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{PgExecutor, PgPool};
 
-use super::{Lease, Past};
+use super::{Lease, Past, losses::MAX_CRASHES};
 use crate::{
     Result,
     jobs::{KINDS, Rules},
@@ -25,6 +25,8 @@ pub struct Claim<'a> {
 pub struct Left {
     pub id: i64,
     pub past: Past,
+    /// Whether another crash would be its death.
+    pub last_chance: bool,
     /// None of a kind or version that this program does not know.
     pub rules: Option<&'static Rules>,
 }
@@ -165,6 +167,7 @@ pub async fn left(db: &PgPool, ids: &[i64]) -> Result<Vec<Left>> {
         } else {
             Past::Clean
         },
+        last_chance: row.crashes + 1 >= MAX_CRASHES,
         rules: Rules::of(&row.kind).filter(|rules| rules.args_version >= row.args_version),
     });
     Ok(left.collect())

@@ -6,8 +6,8 @@ use sqlx::{PgConnection, PgPool, PgTransaction};
 use super::{Hold, Lease, ids_and_tokens};
 use crate::Result;
 
-/// A job that takes its worker down this often is dead.
-const MAX_CRASHES: i32 = 3;
+/// Of an error's text, so many characters are kept.
+const ERROR_LENGTH: usize = 4000;
 
 /// The attempt's lease ran out and the job is somebody else's by now, so nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -114,11 +114,12 @@ async fn end(db: &mut PgConnection, held: &[Hold], result: Option<&Value>) -> Re
 }
 
 /// Ends a failed attempt: the job waits for its next one, or is dead after the last. None where the
-/// lease was lost.
+/// lease was lost. Of `error`, what PostgreSQL can store is kept, up to 4,000 characters.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn fail(db: &PgPool, lease: &Lease, error: &str) -> Result<Option<Setback>> {
+    let error = stored(error);
     let backoff = lease.rules.backoff;
     Ok(sqlx::query_scalar!(
         r#"
@@ -143,6 +144,19 @@ pub async fn fail(db: &PgPool, lease: &Lease, error: &str) -> Result<Option<Setb
     )
     .fetch_optional(db)
     .await?)
+}
+
+/// A text as PostgreSQL takes it, which knows no U+0000, and no longer than anybody would read.
+fn stored(error: &str) -> String {
+    let clean = error
+        .chars()
+        .map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c });
+    let mut text: String = clean.take(ERROR_LENGTH + 1).collect();
+    if let Some((end, _)) = text.char_indices().nth(ERROR_LENGTH) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// Ends an attempt that was cancelled, and the job with it; false where the lease was lost.
@@ -171,65 +185,33 @@ pub async fn cancelled(db: &PgPool, lease: &Lease) -> Result<bool> {
 }
 
 /// Gives jobs back that this worker will not finish, as if it had never claimed them; one that was
-/// cancelled meanwhile is.
+/// cancelled meanwhile ends so. Tells how many there were.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn hand_back(db: &PgPool, held: &[Hold]) -> Result<u64> {
     let (ids, tokens) = ids_and_tokens(held);
-    Ok(sqlx::query!(
+    let count = sqlx::query_scalar!(
         r#"
-        update job
-        set state = case when cancel_requested then 'cancelled' else 'ready' end,
-            finished_at = case when cancel_requested then now() end,
-            attempt = attempt - 1, lease_token = null, lease_until = null, worker_id = null, cancel_requested = false
-        where id = any($1) and (id, lease_token) in (select * from unnest($1::bigint[], $2::uuid[]))
+        with back as (
+            update job
+            set state = case when cancel_requested then 'cancelled' else 'ready' end,
+                finished_at = case when cancel_requested then now() end,
+                attempt = case when cancel_requested then attempt else attempt - 1 end,
+                worker_id = case when cancel_requested then worker_id end,
+                lease_token = null, lease_until = null, cancel_requested = false
+            where id = any($1) and (id, lease_token) in (select * from unnest($1::bigint[], $2::uuid[]))
+            returning id, state, attempt, worker_id
+        ), logged as (
+            insert into job_log (job_id, attempt, outcome, worker_id)
+            select id, attempt, 'cancelled', worker_id from back where state = 'cancelled'
+        )
+        select count(*) as "count!" from back
         "#,
         &ids,
         &tokens,
     )
-    .execute(db)
-    .await?
-    .rows_affected())
-}
-
-/// Takes back up to 100 jobs whose lease ran out, and gives their kinds and what becomes of them.
-/// Several may do this at once.
-///
-/// # Errors
-/// Where the database fails.
-pub async fn rescue(db: &PgPool) -> Result<Vec<(String, Setback)>> {
-    let rows = sqlx::query!(
-        r#"
-        with expired as materialized (
-            select id,
-                case when crashes + 1 >= $1 then 'dead' when cancel_requested then 'cancelled' else 'ready' end as next
-            from job
-            where state = 'running' and lease_until < now()
-            order by lease_until
-            limit 100
-            for update skip locked
-        ), rescued as (
-            update job
-            set state = next, finished_at = case next when 'ready' then null else now() end,
-                crashes = crashes + 1, lease_token = null, lease_until = null, cancel_requested = false,
-                last_error = 'its worker ' || worker_id || ' died or was paused beyond the lease'
-            from expired
-            where job.id = expired.id
-            returning job.id, kind, attempt, worker_id, last_error,
-                case state when 'ready' then 'lost' else state end as outcome
-        ), logged as (
-            insert into job_log (job_id, attempt, outcome, worker_id, error)
-            select id, attempt, outcome, worker_id, last_error from rescued
-        )
-        select kind, outcome as "setback!: Setback" from rescued
-        "#,
-        MAX_CRASHES,
-    )
-    .fetch_all(db)
+    .fetch_one(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.kind, row.setback))
-        .collect())
+    Ok(u64::try_from(count).unwrap_or_default())
 }

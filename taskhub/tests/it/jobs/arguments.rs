@@ -27,6 +27,7 @@ fn examples() -> Vec<Job> {
         Job::RemoveOldJobs {},
         Job::RemoveOldIdempotencyKeys {},
         Job::EmptyTrash {},
+        Job::SmokeTest { id: USER },
         #[cfg(feature = "probe")]
         Job::Probe(jobs::probe::Probe {
             id: USER,

@@ -3,7 +3,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use taskhub::{
-    jobs::{self, Job, Options, State, When, waiting},
+    jobs::{
+        self, Job, Options, State, When,
+        leases::{self, Past},
+        waiting,
+    },
     testing::Database,
     trace::TraceContext,
 };
@@ -202,4 +206,73 @@ async fn many_are_enqueued_as_each_would_be() {
         assert_eq!(stored.args, serde_json::json!({ "user_id": user_id }));
     }
     assert!(jobs::enqueue_all(&mut db, &[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_new_wish_makes_an_equal_job_that_waits_due_and_urgent() {
+    let database = Database::create().await;
+    let db = &database.pool;
+    let mut connection = db.acquire().await.unwrap();
+    let job = welcome();
+    let later = at(When::After(Duration::from_secs(3600)));
+    let id = jobs::enqueue_with(&mut connection, &job, &later)
+        .await
+        .unwrap();
+    assert_eq!(super::state(db, id).await, State::Scheduled);
+    let urgent = Options {
+        priority: Some(0),
+        ..Options::default()
+    };
+    let again = jobs::enqueue_with(&mut connection, &job, &urgent)
+        .await
+        .unwrap();
+    assert_eq!(again, id);
+    let hastened = jobs::get(db, id).await.unwrap();
+    assert_eq!((hastened.state, hastened.priority), (State::Ready, 0));
+    assert!(hastened.run_at <= Utc::now());
+
+    // The other way round nothing changes.
+    jobs::enqueue_with(&mut connection, &job, &later)
+        .await
+        .unwrap();
+    assert_eq!(jobs::get(db, id).await.unwrap(), hastened);
+    assert_eq!(count(db).await, 1);
+}
+
+#[tokio::test]
+async fn an_open_transaction_with_an_equal_job_leaves_the_running_one_its_lease() {
+    let database = Database::create().await;
+    let db = &database.pool;
+    let job = welcome();
+    let mut connection = db.acquire().await.unwrap();
+    let id = jobs::enqueue(&mut connection, &job).await.unwrap();
+    let lease = super::claim(db, Past::Clean).await.pop().unwrap();
+    let mut open = db.begin().await.unwrap();
+    assert_eq!(jobs::enqueue(&mut open, &job).await.unwrap(), id);
+
+    assert_eq!(leases::extend(db, &[lease.hold()]).await.unwrap().len(), 1);
+    let end = leases::complete(db.begin().await.unwrap(), &lease);
+    tokio::time::timeout(Duration::from_secs(5), end)
+        .await
+        .expect("no lock is waited for")
+        .unwrap();
+    open.commit().await.unwrap();
+    assert_eq!(super::state(db, id).await, State::Done);
+}
+
+#[tokio::test]
+async fn an_equal_job_that_waits_is_not_taken_before_the_new_wish_is_committed() {
+    let database = Database::create().await;
+    let db = &database.pool;
+    let job = Job::EraseAccount {
+        user_id: Uuid::now_v7(),
+    };
+    let mut connection = db.acquire().await.unwrap();
+    jobs::enqueue(&mut connection, &job).await.unwrap();
+    let mut open = db.begin().await.unwrap();
+    jobs::enqueue(&mut open, &job).await.unwrap();
+    // It would not see what the open transaction changes.
+    assert!(super::claim(db, Past::Clean).await.is_empty());
+    open.commit().await.unwrap();
+    assert_eq!(super::claim(db, Past::Clean).await.len(), 1);
 }
