@@ -47,7 +47,11 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut pace = Pace::new(second / 2, 30 * second, 100);
         assert!(pace.is_due());
-        for (took, pause) in [(second / 1000, second / 2), (second / 10, 10 * second), (second, 30 * second)] {
+        for (took, pause) in [
+            (second / 1000, second / 2),
+            (second / 10, 10 * second),
+            (second, 30 * second),
+        ] {
             let began = Instant::now();
             tokio::time::advance(took).await;
             pace.done(began);

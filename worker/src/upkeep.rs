@@ -136,7 +136,10 @@ impl Upkeep {
         };
         let totals = Totals::of(&counts);
         self.gauges.show(&counts, &totals);
-        if self.logged.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+        if self
+            .logged
+            .is_none_or(|last| last.elapsed() >= LOG_INTERVAL)
+        {
             self.logged = Some(Instant::now());
             for count in counts.iter().filter(|count| !count.served) {
                 tracing::warn!(

@@ -44,11 +44,7 @@ async fn take_one(
     slot: OwnedSemaphorePermit,
 ) -> anyhow::Result<()> {
     let options = &worker.options;
-    let ids = within(
-        STATEMENT_LIMIT,
-        waiting::urgent(&options.control, queue),
-    )
-    .await?;
+    let ids = within(STATEMENT_LIMIT, waiting::urgent(&options.control, queue)).await?;
     if ids.is_empty() {
         return Ok(());
     }

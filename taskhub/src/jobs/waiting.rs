@@ -211,7 +211,15 @@ pub async fn recent(db: &PgPool, queue: &str, time: Duration) -> Result<Option<D
         return Ok(None);
     }
     rows.sort_by(|one, other| {
-        let share = |one: &One| (one.priority, one.args_version, one.share, one.run_at, one.id);
+        let share = |one: &One| {
+            (
+                one.priority,
+                one.args_version,
+                one.share,
+                one.run_at,
+                one.id,
+            )
+        };
         (&one.kind, share(one)).cmp(&(&other.kind, share(other)))
     });
     Ok(Some(Due {

@@ -267,10 +267,14 @@ async fn a_suspect_does_not_wait_until_everything_else_has_ended() {
     for (name, crashes) in [("first", 1), ("second", 1), ("last", 2)] {
         let user = site.register(name).await;
         let job = site.greeting(user).await;
-        sqlx::query!("update job set crashes = $2 where public_id = $1", job, crashes)
-            .execute(&site.database.pool)
-            .await
-            .unwrap();
+        sqlx::query!(
+            "update job set crashes = $2 where public_id = $1",
+            job,
+            crashes
+        )
+        .execute(&site.database.pool)
+        .await
+        .unwrap();
         suspects.push(job);
     }
     // The last chance is not taken in company at once, but taken.

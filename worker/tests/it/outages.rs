@@ -110,14 +110,20 @@ async fn jobs_in_hand_while_postgresql_is_silent_are_no_crashes() {
     let proxy = Proxy::before(&site.database).await;
     let mut all = Vec::new();
     for number in 0..8 {
-        all.push(site.greeting(site.register(&format!("user{number}")).await).await);
+        all.push(
+            site.greeting(site.register(&format!("user{number}")).await)
+                .await,
+        );
     }
     server.hold("");
     let _worker = site.worker_with(&[
         ("MAIL_URL", &server.url()),
         ("DATABASE_URL", &proxy.url(&site.database)),
     ]);
-    wait_for("all are under way", PATIENCE, async || server.waiting() == 8).await;
+    wait_for("all are under way", PATIENCE, async || {
+        server.waiting() == 8
+    })
+    .await;
     // Thrice the lease, as a failover may take.
     proxy.hold(true);
     tokio::time::sleep(Duration::from_secs(9)).await;
@@ -164,12 +170,26 @@ async fn a_redis_that_lets_nobody_issue_tickets_delays_nothing() {
     let client = redis::Client::open(site.redis.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut user = redis::cmd("ACL");
-    user.arg(&["SETUSER", "simple", "on", ">secret", "~*", "&*", "+@all", "-@scripting"]);
+    user.arg(&[
+        "SETUSER",
+        "simple",
+        "on",
+        ">secret",
+        "~*",
+        "&*",
+        "+@all",
+        "-@scripting",
+    ]);
     user.query_async::<()>(&mut connection).await.unwrap();
-    let url = site.redis.url().replace("redis://", "redis://simple:secret@");
+    let url = site
+        .redis
+        .url()
+        .replace("redis://", "redis://simple:secret@");
     let worker = site.worker_with(&[("REDIS_BROKER", &url)]);
     for number in 0..5 {
-        let job = site.greeting(site.register(&format!("user{number}")).await).await;
+        let job = site
+            .greeting(site.register(&format!("user{number}")).await)
+            .await;
         let enqueued = Instant::now();
         site.wait_for_state(job, "done").await;
         // Not only after it has waited for a ticket.

@@ -148,9 +148,13 @@ pub async fn fail(db: &PgPool, lease: &Lease, error: &str) -> Result<Option<Setb
 
 /// A text as PostgreSQL takes it, which knows no U+0000, and no longer than anybody would read.
 fn stored(error: &str) -> String {
-    let clean = error
-        .chars()
-        .map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c });
+    let clean = error.chars().map(|c| {
+        if c == '\0' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    });
     let mut text: String = clean.take(ERROR_LENGTH + 1).collect();
     if let Some((end, _)) = text.char_indices().nth(ERROR_LENGTH) {
         text.truncate(end);

@@ -116,11 +116,7 @@ async fn take_back(db: &mut PgConnection, ids: &[i64]) -> Result<Vec<(String, Se
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn survived(
-    db: &PgPool,
-    worker: &str,
-    lost: &[Hold],
-) -> Result<Vec<(String, Setback)>> {
+pub async fn survived(db: &PgPool, worker: &str, lost: &[Hold]) -> Result<Vec<(String, Setback)>> {
     let (ids, tokens) = ids_and_tokens(lost);
     let attempts: Vec<i32> = lost.iter().map(|hold| hold.attempt).collect();
     let rows = sqlx::query!(

@@ -195,8 +195,14 @@ async fn what_is_not_plain_is_left_to_a_look_at_everything() {
     let db = &database.pool;
     enqueue(db, 3).await;
     let minute = Duration::from_secs(60);
-    let recent = waiting::recent(db, "default", minute).await.unwrap().unwrap();
-    assert_eq!(recent.ids, waiting::due(db, "default", 100).await.unwrap().ids);
+    let recent = waiting::recent(db, "default", minute)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        recent.ids,
+        waiting::due(db, "default", 100).await.unwrap().ids
+    );
     for kind in ["from_the_future", "empty_trash"] {
         sqlx::query!(
             "insert into job (kind, args_version, args) values ($1, 1, '{}')",
@@ -205,14 +211,24 @@ async fn what_is_not_plain_is_left_to_a_look_at_everything() {
         .execute(db)
         .await
         .unwrap();
-        assert!(waiting::recent(db, "default", minute).await.unwrap().is_none());
+        assert!(
+            waiting::recent(db, "default", minute)
+                .await
+                .unwrap()
+                .is_none()
+        );
         sqlx::query!("delete from job where kind = $1", kind)
             .execute(db)
             .await
             .unwrap();
     }
     enqueue(db, 20).await;
-    assert!(waiting::recent(db, "default", minute).await.unwrap().is_none());
+    assert!(
+        waiting::recent(db, "default", minute)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -233,7 +249,10 @@ async fn the_removal_of_old_jobs_does_not_read_those_that_stay() {
     )
     .await;
     let before = blocks(db).await;
-    assert_eq!(housekeeping::remove_finished(db, day, 10).await.unwrap(), 10);
+    assert_eq!(
+        housekeeping::remove_finished(db, day, 10).await.unwrap(),
+        10
+    );
     let read = blocks(db).await - before;
     assert!(read < 500, "{read} pages");
 }

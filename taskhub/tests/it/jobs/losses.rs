@@ -80,7 +80,12 @@ async fn a_worker_that_only_lost_contact_is_no_crash() {
 
     // Told again, also of leases that others hold by now, it changes nothing.
     assert_eq!(claim(db, Past::Clean).await.len(), 2);
-    assert!(leases::survived(db, "test", &held).await.unwrap().is_empty());
+    assert!(
+        leases::survived(db, "test", &held)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(crashes(db).await, [0, 0]);
 }
 
