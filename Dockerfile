@@ -35,8 +35,8 @@ RUN --mount=type=cache,id=taskhub-registry,target=/usr/local/cargo/registry,shar
 FROM ${RUST_IMAGE} AS base
 RUN mkdir -p /base/etc/ssl/certs /base/var/lib/dpkg/status.d && install -d -m 1777 /base/tmp \
     && packages="base-files ca-certificates gcc-12-base libc6 libgcc-s1" \
-    && dpkg -L $packages | grep -E '\.so\.|/copyright$|/common-licenses/|/etc/(debian_version|host.conf|os-release)$' \
-        | tar --create --dereference --no-recursion --files-from=- | tar --extract --directory=/base \
+    && dpkg -L $packages | grep -E '\.so\.|/copyright$|/common-licenses/|/(debian_version|host.conf|os-release)$' \
+        | tar --create --dereference --hard-dereference --no-recursion --files-from=- | tar --extract --directory=/base \
     && for package in $packages; do dpkg -s "$package" > "/base/var/lib/dpkg/status.d/$package"; done \
     && cp /etc/ssl/certs/ca-certificates.crt /base/etc/ssl/certs/ \
     && printf '%s\n' root:x:0:0:root:/root:/sbin/nologin nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin \

@@ -10,7 +10,12 @@ mod ignore;
 mod instructions;
 mod stages;
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Context as _;
 
@@ -66,6 +71,11 @@ impl Sources {
         let stages = Stages::evaluate(&self.dockerfile, &context)?;
         Ok(stages.last.into_keys().collect())
     }
+}
+
+/// The files below a folder by their paths relative to it, without those that patterns as in `.dockerignore` leave out.
+pub(crate) fn files(root: &Path, left_out: &str) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    Ok(Context::read(root, left_out)?.files)
 }
 
 /// For `cargo xtask ci`, after clippy: `clippy` is the same command once more, which finds everything compiled and

@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub(crate) use build::{LARGEST, megabytes};
+
 use crate::exit;
 
 /// Build, push and pin the image that everything runs from

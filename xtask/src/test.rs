@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test against servers that live no longer than the run.
 
+mod compose;
 mod programs;
 
 use std::{
@@ -27,10 +28,18 @@ use crate::{
 /// Uses cargo-nextest where it is installed, else `cargo test`; arguments after `--` are the runner's.
 /// With `TEST_DATABASE_URL` and `TEST_REDIS_BROKER` set, the tests litter those servers instead.
 ///
+/// `--compose` runs none of them. It builds the Dockerfile and starts everything in Docker with `docker compose up
+/// --build`, in a copy of the checkout. A user registers, creates a task and gets a letter; each service is killed and
+/// must come back; after `docker compose down` and `up` the task must still be there. It leaves nothing running. It uses
+/// the Docker Engine that answers; where none does, root on Debian gets a private one for the time of the run.
+///
 /// Example: cargo xtask test -- -p taskhub-api login
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
+    /// Try `docker compose up --build` instead; takes minutes
+    #[arg(long, conflicts_with = "runner")]
+    compose: bool,
     /// Passed on to the runner
     #[arg(last = true)]
     runner: Vec<String>,
@@ -38,6 +47,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;
+    if arguments.compose {
+        return compose::run(&checkout, signals);
+    }
     run_in(&checkout, &arguments.runner, signals)
 }
 

@@ -2,6 +2,7 @@
 
 mod actions;
 mod ci;
+mod compose;
 mod deploy;
 mod model;
 mod steps;

@@ -13,7 +13,7 @@ use super::ignore::Ignore;
 /// Of a checkout, what `.dockerignore` does not leave out.
 pub(super) struct Context {
     /// Where each lies, by its path relative to the context, with `/`.
-    files: BTreeMap<String, PathBuf>,
+    pub(super) files: BTreeMap<String, PathBuf>,
 }
 
 impl Context {

@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
 }
 
 /// A service is replaced as fast as its image is fetched.
-const LARGEST: u64 = 60_000_000;
+pub(crate) const LARGEST: u64 = 60_000_000;
 
 /// What was built, in a folder of its own until all of it is there.
 struct Image {
@@ -263,7 +263,7 @@ fn report(
 }
 
 /// As registries and their bills count.
-pub(super) fn megabytes(bytes: u64) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     let tenths = bytes.div_ceil(100_000);
     format!("{}.{} MB", tenths / 10, tenths % 10)
 }

@@ -1,7 +1,7 @@
 //! `ci.yml`: what a change must fulfil before it is merged.
 
 use super::{
-    actions,
+    actions, compose,
     model::{Concurrency, Defaults, Job, Map, Matrix, On, Push, Step, Strategy, Workflow, map},
     runner,
     steps::{filled, image, role, run, rust},
@@ -13,6 +13,7 @@ pub(super) fn workflow(environments: &[Environment]) -> Workflow {
         ("check".to_owned(), check()),
         ("migrations".to_owned(), migrations()),
         ("image".to_owned(), images()),
+        ("compose".to_owned(), compose::job()),
     ];
     jobs.extend(environments.iter().map(plan));
     Workflow {

@@ -1,13 +1,16 @@
 //! `xtask test` with real servers and a runner that stands in for cargo's.
 
-use std::net::TcpStream;
+use std::{
+    net::TcpStream,
+    process::{Command, Stdio},
+};
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
-use crate::support::{Checkout, eventually};
+use crate::support::{Checkout, XTASK, eventually};
 
 #[test]
 fn the_runner_finds_servers_and_its_exit_code_is_passed_on() {
@@ -71,5 +74,25 @@ fn killed_it_leaves_no_process_and_the_next_run_sweeps_its_folder() {
     assert!(!checkout.left_over().contains(&left[0]));
     kill(Pid::from_raw(second.id().cast_signed()), Signal::SIGINT).expect("xtask runs");
     second.wait().expect("xtask is ours");
+    assert_eq!(checkout.left_over(), Vec::<String>::new());
+}
+
+#[test]
+fn without_an_engine_the_compose_test_is_skipped_with_the_reason() {
+    let checkout = Checkout::new("exit 7");
+    let nothing = tempfile::tempdir().expect("a folder");
+    let output = Command::new(XTASK)
+        .args(["test", "--compose"])
+        .env("CARGO", checkout.cargo())
+        .env("PATH", nothing.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("xtask starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.starts_with("skipped: no Docker Engine answers, and "),
+        "{said}"
+    );
     assert_eq!(checkout.left_over(), Vec::<String>::new());
 }

@@ -41,6 +41,7 @@ fn compose_says_what_the_contract_says() {
             ("      MAIL_URL:", "      MAIL_ADDRESS:"),
             ("      JWT_SECRET:", "      WORKER_CONCURRENCY:"),
             ("image: postgres:15", "image: postgres:17"),
+            (":-infra/build-ca.pem}", ":-infra/build.pem}"),
         ],
         differences,
     );
@@ -73,7 +74,23 @@ fn differences(text: &str) -> Vec<String> {
         .and_then(|tag| tag.split('.').next())
         .unwrap_or_default();
     comparison.same("PostgreSQL's major version", major, production().postgres());
+    build_files(&compose["secrets"], &mut comparison);
     comparison.found()
+}
+
+/// What the build is given where the shell names nothing else: a file that is not there would end it.
+fn build_files(secrets: &Value, comparison: &mut Comparison) {
+    for (name, secret) in secrets.as_object().into_iter().flatten() {
+        let file = secret["file"].as_str().unwrap_or_default();
+        let usual = file
+            .split_once(":-")
+            .map(|(_, rest)| rest.trim_end_matches('}'));
+        let exists = usual.is_some_and(|file| root().join(file).is_file());
+        comparison.ensure(
+            exists,
+            format!("the file of the secret {name} is missing: {file}"),
+        );
+    }
 }
 
 fn cage(task: Task, service: &Value, comparison: &mut Comparison) {
