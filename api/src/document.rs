@@ -55,6 +55,8 @@ pub fn build(raw_spec: &str, public_url: &str) -> anyhow::Result<Document> {
     schemas::standardise(&mut v30)?;
     roles::apply(&mut v30)?;
     overlay::apply(&mut v30)?;
+    // Whom to ask: the first page of the instance says who runs it.
+    v30["info"]["contact"] = json!({ "name": "Those who run this instance", "url": public_url });
     order::tags(&mut v30)?;
     let v31 = v31::derive(&v30, webhooks);
     Ok(Document {
