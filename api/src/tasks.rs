@@ -115,7 +115,8 @@ impl Api {
         #[oai(validator(min_length = 1))]
         cursor: Query<Option<String>>,
         /// The order. `due` is the order of the moments at which tasks are due for you; a day is due
-        /// when it begins. Tasks that are never due come last by `due` and by `-due`.
+        /// when it begins. Tasks that are never due come last by `due` and by `-due`. `relevance` needs `q` and
+        /// puts the best matches first, among the 1,000 newest tasks that match.
         #[oai(default = "newest_first")]
         sort: Query<TaskSort>,
         /// Whether to count the tasks of all pages.
@@ -151,14 +152,16 @@ impl Api {
         updated_after: Query<Option<Timestamp>>,
         /// Added at this time or later.
         created_after: Query<Option<Timestamp>>,
-        /// Words of the title or the description; `"…"` for a phrase, `or`, and `-` for a word that
-        /// must not occur.
+        /// Text to look for in the title and the description. A word finds what begins with it, in
+        /// upper and lower case, with and without accents. All words have to occur; `"…"` stands for a phrase,
+        /// `or` for either, and `-` before a word or phrase excludes it. Only the first 32 count.
         #[oai(validator(min_length = 1, max_length = 500))]
         q: Query<Option<String>>,
         /// Whether deleted tasks are listed too.
         #[oai(default)]
         include_deleted: Query<bool>,
     ) -> Result<Listed, Problem> {
+        sort.0.check(q.0.as_deref())?;
         let filter = Filter {
             project_ids: project_id.0,
             parent_ids: parent_id.0,
@@ -240,7 +243,7 @@ impl Api {
         updated_after: Query<Option<Timestamp>>,
         /// Added at this time or later.
         created_after: Query<Option<Timestamp>>,
-        /// Words of the title or the description, as in the list.
+        /// Text to look for in the title and the description, as in the list.
         #[oai(validator(min_length = 1, max_length = 500))]
         q: Query<Option<String>>,
         /// Whether deleted tasks are counted too.

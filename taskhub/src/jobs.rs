@@ -46,6 +46,8 @@ pub enum Job {
     EmptyTrash {},
     /// Does nothing, to show that jobs are done.
     SmokeTest { id: Uuid },
+    /// Makes the words by which search finds tasks, where a program of an earlier release wrote them.
+    IndexTasks {},
     /// Leaves a trace in a table that a test made.
     #[cfg(feature = "probe")]
     Probe(probe::Probe),
@@ -67,7 +69,8 @@ impl Job {
             | Self::RemoveOldSessions {}
             | Self::RemoveOldJobs {}
             | Self::RemoveOldIdempotencyKeys {}
-            | Self::EmptyTrash {} => false,
+            | Self::EmptyTrash {}
+            | Self::IndexTasks {} => false,
             #[cfg(feature = "probe")]
             Self::Probe(probe) => probe.mode == probe::Mode::Database,
         }

@@ -14,6 +14,7 @@ pub mod projects;
 pub mod queue;
 pub mod rotation;
 pub mod scopes;
+pub mod search;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;

@@ -139,19 +139,21 @@ pub async fn create(db: &mut PgConnection, actor: &Actor, new: &NewTask) -> Resu
             insert into task (
                 id, workspace_id, project_id, parent_id, title, description, status, priority, due_date, due_local,
                 due_at, due_time_zone, start_date, start_local, start_at, start_time_zone, labels, position, seq,
-                created_at, created_by, updated_at, completed_at, completed_by)
+                created_at, created_by, updated_at, completed_at, completed_by, title_words, description_words, words_seq)
             select
                 $1, home.workspace_id, home.project_id, new.parent_id, new.title, new.description, new.status,
                 new.priority, new.due_date, new.due_local, new.due_at, new.due_time_zone, new.start_date,
                 new.start_local, new.start_at, new.start_time_zone, new.labels, first_position(number.seq), number.seq,
                 number.at, $3, number.at,
-                case new.status when 'done' then number.at end, case new.status when 'done' then $3 end
+                case new.status when 'done' then number.at end, case new.status when 'done' then $3 end,
+                words_in(home.workspace_id, $2 ->> 'title_words'),
+                words_in(home.workspace_id, $2 ->> 'description_words'), number.seq
             from home, number, jsonb_populate_record(null::task, $2) as new
             returning *
         )
         insert into change (workspace_id, seq, entity, entity_id, version, op, fields, after, actor, request_id, at)
         select workspace_id, seq, 'task', id, version, 'created', changed_fields(null, to_jsonb(created)),
-            to_jsonb(created), $3, $4, created_at
+            without_words(to_jsonb(created)), $3, $4, created_at
         from created
         returning after as "task: Json<Row>"
         "#,

@@ -2,6 +2,7 @@
 //! and servers of their own for those that stop them.
 
 pub mod emulator;
+pub mod locales;
 mod postgres;
 mod process;
 mod redis;
@@ -46,7 +47,7 @@ impl Database {
     /// # Panics
     /// Where it does not answer.
     pub async fn create_on(maintenance: String) -> Self {
-        let template = template(&maintenance).await;
+        let template = migrated(&maintenance, "", "").await;
         Self::new(maintenance, &format!("template {template}")).await
     }
 
@@ -121,11 +122,13 @@ pub async fn wait_for(what: &str, limit: Duration, mut condition: impl AsyncFnMu
     }
 }
 
-/// The name of the migrated template, named for the migrations it holds.
-async fn template(maintenance: &str) -> String {
+/// The name of the migrated template of this `kind`, made with `options` of `create database`. It is named for
+/// the migrations it holds.
+async fn migrated(maintenance: &str, kind: &str, options: &str) -> String {
     let checksum = database::MIGRATIONS
         .iter()
         .flat_map(|migration| migration.checksum.iter())
+        .chain(kind.as_bytes())
         .fold(0_u64, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
         });
@@ -144,10 +147,10 @@ async fn template(maintenance: &str) -> String {
     if !exists {
         // Migrated under another name, so that a run cut short leaves no half template.
         let draft = format!("draft_{}", Uuid::now_v7().simple());
-        execute(maintenance, &format!("create database {draft}")).await;
+        execute(maintenance, &format!("create database {draft} {options}")).await;
         let url = with_database(maintenance, &draft);
-        let options = database::connect_options(&url, "test").expect("a PostgreSQL URL");
-        database::migrate(&options, None)
+        let login = database::connect_options(&url, "test").expect("a PostgreSQL URL");
+        database::migrate(&login, None)
             .await
             .expect("a migrated template");
         execute(
@@ -190,10 +193,14 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 async fn execute(url: &str, statement: &str) {
+    let done = try_execute(url, statement).await;
+    done.expect("a statement about a test database");
+}
+
+async fn try_execute(url: &str, statement: &str) -> Result<(), sqlx::Error> {
     let mut db = connect(url).await;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
-        .execute(&mut db)
-        .await
-        .expect("a statement about a test database");
+    let statement = sqlx::AssertSqlSafe(statement.to_owned());
+    let done = sqlx::raw_sql(statement).execute(&mut db).await;
     db.close().await.expect("a connection that closes");
+    done.map(drop)
 }

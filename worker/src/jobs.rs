@@ -41,6 +41,7 @@ pub(crate) async fn handle(worker: &Worker, lease: &Lease) -> anyhow::Result<Com
             housekeeping::remove_old_idempotency_keys(db, lease).await
         }
         Job::EmptyTrash {} => housekeeping::empty_trash(options, lease).await,
+        Job::IndexTasks {} => housekeeping::index_tasks(db, lease).await,
         #[cfg(feature = "probe")]
         Job::Probe(probe) if probe.mode != Mode::Database => probe::run(db, lease, &probe).await,
         job => {
@@ -69,7 +70,8 @@ pub(crate) async fn effects(db: &mut PgConnection, jobs: &[(&Lease, Job)]) -> an
             | Job::RemoveOldSessions {}
             | Job::RemoveOldJobs {}
             | Job::RemoveOldIdempotencyKeys {}
-            | Job::EmptyTrash {} => {
+            | Job::EmptyTrash {}
+            | Job::IndexTasks {} => {
                 anyhow::bail!("a {} does not go into a batch", lease.rules.kind);
             }
         }

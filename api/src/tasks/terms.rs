@@ -1,7 +1,9 @@
 //! The words that a task's fields and a list's parameters are chosen from.
 
 use poem_openapi::Enum;
-use taskhub::tasks;
+use taskhub::{Violation, tasks};
+
+use crate::problem::{self, Problem};
 
 /// How far a task is.
 #[derive(Clone, Copy, Enum, Eq, PartialEq)]
@@ -130,6 +132,27 @@ pub(crate) enum TaskSort {
     Title,
     #[oai(rename = "-title")]
     TitleDown,
+    #[oai(rename = "relevance")]
+    Relevance,
+}
+
+impl TaskSort {
+    /// # Errors
+    /// `invalid-parameter` for an order that needs a search, without one.
+    pub(super) fn check(self, search: Option<&str>) -> Result<(), Problem> {
+        if self != Self::Relevance || search.is_some() {
+            return Ok(());
+        }
+        let violation = Violation {
+            pointer: "sort".to_owned(),
+            code: "needs-search",
+            detail: "relevance needs a search: give q too".to_owned(),
+        };
+        Err(Problem::parameters(
+            &problem::INVALID_PARAMETER,
+            vec![violation],
+        ))
+    }
 }
 
 impl From<TaskSort> for tasks::Sort {
@@ -147,6 +170,7 @@ impl From<TaskSort> for tasks::Sort {
             TaskSort::PositionDown => (tasks::SortKey::Position, true),
             TaskSort::Title => (tasks::SortKey::Title, false),
             TaskSort::TitleDown => (tasks::SortKey::Title, true),
+            TaskSort::Relevance => (tasks::SortKey::Relevance, true),
         };
         Self { key, descending }
     }

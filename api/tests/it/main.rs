@@ -24,6 +24,7 @@ mod passwords;
 mod problems;
 mod process;
 mod rotation;
+mod search;
 mod sessions;
 mod support;
 mod tasks;

@@ -54,6 +54,12 @@ pub const PERIODIC: &[Periodic] = &[
         time_zone: Tz::UTC,
         job: Job::EmptyTrash {},
     },
+    Periodic {
+        name: "index_tasks",
+        schedule: "5,35 * * * *",
+        time_zone: Tz::UTC,
+        job: Job::IndexTasks {},
+    },
 ];
 
 impl Periodic {

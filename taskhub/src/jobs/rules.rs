@@ -125,6 +125,11 @@ const SMOKE_TEST: Rules = Rules {
     ..USUAL
 };
 
+const INDEX_TASKS: Rules = Rules {
+    kind: "index_tasks",
+    ..HOUSEKEEPING
+};
+
 /// Fast, so that a test sees every attempt.
 #[cfg(feature = "probe")]
 const PROBE: Rules = Rules {
@@ -203,6 +208,7 @@ kinds! {
     RemoveOldJobs {} => REMOVE_OLD_JOBS, Subject::none();
     RemoveOldIdempotencyKeys {} => REMOVE_OLD_IDEMPOTENCY_KEYS, Subject::none();
     EmptyTrash {} => EMPTY_TRASH, Subject::none();
+    IndexTasks {} => INDEX_TASKS, Subject::none();
     SmokeTest { id } => SMOKE_TEST, Subject::identity(id.to_string());
     #[cfg(feature = "probe")]
     Probe(probe) => PROBE, Subject {

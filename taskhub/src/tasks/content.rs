@@ -7,6 +7,7 @@ use super::{Priority, Status, Task};
 use crate::{
     Error, Result, Violation,
     due::{Columns, When},
+    search,
 };
 
 pub const TITLE_CHARACTERS: usize = 500;
@@ -119,7 +120,11 @@ impl TaskChanges {
         set("project_id", project_id.map(|id| json!(id)));
         set("parent_id", parent_id.map(|id| json!(id)));
         set("title", title.as_ref().map(|title| json!(title)));
+        let words = title.as_deref().map(search::title_words);
+        set("title_words", words.map(|words| json!(words)));
         set("description", description.as_ref().map(|text| json!(text)));
+        let words = description.as_deref().map(search::description_words);
+        set("description_words", words.map(|words| json!(words)));
         set("status", status.map(|status| json!(status)));
         set("priority", priority.map(|priority| json!(priority)));
         set(

@@ -1,7 +1,8 @@
-//! Lists of tasks: filtered, in any of six orders, a page at a time.
+//! Lists of tasks: filtered, in any of seven orders, a page at a time.
 
 mod by_due;
 mod due;
+mod words;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use self::words::Way;
 use super::{Priority, Status, Task, row::Row};
 use crate::{Result, changes::Actor};
 
@@ -40,7 +42,7 @@ pub struct Filter {
     pub updated_after: Option<DateTime<Utc>>,
     /// At this time or later.
     pub created_after: Option<DateTime<Utc>>,
-    /// Words of title or description, as people type them into a search box: quotes, `or`, `-`.
+    /// What is sought in title and description, as people type it into a search box: see [`crate::search::Query`].
     pub words: Option<String>,
     pub include_deleted: bool,
     /// Where the reader is: decides what "today" is, and when days and wall-clock times are.
@@ -75,6 +77,20 @@ pub enum SortKey {
     Position,
     /// As in a dictionary, by the first hundred characters.
     Title,
+    /// How well a task fits the words that are sought. Only with [`Filter::words`] and descending.
+    Relevance,
+}
+
+/// An order that columns tell.
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    /// What is sorted by, never null.
+    key: &'static str,
+    /// From its text.
+    cast: &'static str,
+    descending: bool,
+    /// Whether an index holds it.
+    indexed: bool,
 }
 
 /// The last task of a page. It stands for "whatever comes after it", so that tasks that come and go
@@ -119,37 +135,24 @@ pub async fn list(
     after: Option<&Position>,
     limit: u8,
 ) -> Result<Page> {
-    let Some((key, cast)) = sort.expression() else {
-        return by_due::list(db, actor, filter, sort.descending, after, limit).await;
+    let Some(order) = sort.order() else {
+        let way = words::way(db, actor, filter).await?;
+        return by_due::list(db, actor, filter, way, sort.descending, after, limit).await;
     };
-    let direction = if sort.descending { " desc" } else { "" };
-    let mut query = QueryBuilder::new("select ");
-    query.push(COLUMNS).push(", (");
-    query.push(key).push(")::text as sort_key");
-    push_conditions(&mut query, actor, filter);
-    if let Some(after) = after {
-        query.push(" and (").push(key).push(", id)");
-        query.push(if sort.descending { " < (" } else { " > (" });
-        query.push_bind(after.key.clone()).push("::text").push(cast);
-        query.push(", ").push_bind(after.id).push(")");
+    if sort.key == SortKey::Relevance {
+        return words::most_relevant(db, actor, filter, order, after, limit).await;
     }
-    query
-        .push(" order by ")
-        .push(key)
-        .push(direction)
-        .push(", id")
-        .push(direction);
+    if filter.words.is_some() {
+        return words::list(db, actor, filter, order, after, limit).await;
+    }
+    let mut query = select(order);
+    push_conditions(&mut query, actor, filter, Way::Each);
+    push_after(&mut query, order, after);
+    push_order(&mut query, order);
     // One more than asked for tells whether there is a next page.
     query.push(" limit ").push_bind(i64::from(limit) + 1);
-    let mut listed: Vec<Listed> = query.build_query_as().fetch_all(db).await?;
-    let more = listed.len() > usize::from(limit);
-    listed.truncate(limit.into());
-    let next = listed.last().filter(|_| more).map(|last| Position {
-        key: last.sort_key.clone(),
-        id: last.row.id,
-    });
-    let tasks = listed.into_iter().map(|listed| listed.row.into()).collect();
-    Ok(Page { tasks, next })
+    let listed: Vec<Listed> = query.build_query_as().fetch_all(db).await?;
+    Ok(Page::new(listed, limit))
 }
 
 /// How many tasks there are, exactly up to 10,000.
@@ -158,7 +161,7 @@ pub async fn list(
 /// Only where the database fails.
 pub async fn count(db: &mut PgConnection, actor: &Actor, filter: &Filter) -> Result<Count> {
     let mut query = QueryBuilder::new("select count(*) from (select 1");
-    push_conditions(&mut query, actor, filter);
+    push_conditions(&mut query, actor, filter, Way::Index);
     query
         .push(" limit ")
         .push_bind(COUNTED + 1)
@@ -171,32 +174,98 @@ pub async fn count(db: &mut PgConnection, actor: &Actor, filter: &Filter) -> Res
 }
 
 impl Sort {
-    /// What is sorted by, never null, and the cast of its text. `None` where no single column tells
-    /// the order: that by due time depends on the reader.
-    fn expression(self) -> Option<(&'static str, &'static str)> {
-        let expression = match self.key {
-            SortKey::CreatedAt => ("created_at", "::timestamptz"),
-            SortKey::UpdatedAt => ("updated_at", "::timestamptz"),
+    /// `None` where no single column tells the order: that by due time depends on the reader.
+    fn order(self) -> Option<Order> {
+        let (key, cast, indexed) = match self.key {
+            SortKey::CreatedAt => ("created_at", "::timestamptz", true),
+            SortKey::UpdatedAt => ("updated_at", "::timestamptz", true),
             SortKey::Due => return None,
             SortKey::Priority => (
                 "array_position('{none,low,medium,high,urgent}'::text[], priority)",
                 "::integer",
+                false,
             ),
-            SortKey::Position => ("position", r#" collate "C""#),
-            SortKey::Title => (r#"left(title, 100) collate "und-x-icu""#, ""),
+            SortKey::Position => ("position", r#" collate "C""#, true),
+            SortKey::Title => (r#"left(title, 100) collate "und-x-icu""#, "", false),
+            SortKey::Relevance => (words::RELEVANCE, "::real", false),
         };
-        Some(expression)
+        Some(Order {
+            key,
+            cast,
+            descending: self.descending,
+            indexed,
+        })
     }
 }
 
-/// The tables and every condition but the page's.
-fn push_conditions(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &Filter) {
+impl Page {
+    /// Of what was listed, which is one task more than the page has where there is a next one.
+    fn new(mut listed: Vec<Listed>, limit: u8) -> Self {
+        let more = listed.len() > usize::from(limit);
+        listed.truncate(limit.into());
+        let next = listed.last().filter(|_| more).map(|last| Position {
+            key: last.sort_key.clone(),
+            id: last.row.id,
+        });
+        let tasks = listed.into_iter().map(|listed| listed.row.into()).collect();
+        Self { tasks, next }
+    }
+}
+
+fn select(order: Order) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("select ");
+    query.push(COLUMNS).push(", (").push(order.key);
+    query.push(")::text as sort_key");
+    query
+}
+
+/// Only what comes after a page.
+fn push_after(query: &mut QueryBuilder<Postgres>, order: Order, after: Option<&Position>) {
+    let Some(after) = after else { return };
+    query.push(" and (").push(order.key).push(", id)");
+    query.push(if order.descending { " < (" } else { " > (" });
+    query.push_bind(after.key.clone()).push("::text");
+    query
+        .push(order.cast)
+        .push(", ")
+        .push_bind(after.id)
+        .push(")");
+}
+
+fn push_order(query: &mut QueryBuilder<Postgres>, order: Order) {
+    let key = order.key;
+    let direction = if order.descending { " desc" } else { "" };
+    query.push(format!(" order by {key}{direction}, id{direction}"));
+}
+
+/// The tables and every condition but the page's. Words are found in this way, if the index is of use.
+fn push_conditions(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &Filter, way: Way) {
+    if way == Way::Index && words::is_indexed(filter) {
+        words::push_indexed(query, actor, filter);
+        push_own_conditions(query, actor, filter);
+    } else {
+        push_own(query, actor, filter);
+        push_filters(query, actor, filter, Way::Each);
+    }
+}
+
+/// The actor's tasks.
+fn push_own(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &Filter) {
+    query.push(" from task");
+    push_own_conditions(query, actor, filter);
+}
+
+fn push_own_conditions(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &Filter) {
     // A subquery and not a join, so that the indexes' order is the list's.
-    query.push(" from task where workspace_id = (select id from workspace where owner_id = ");
+    query.push(" where workspace_id = (select id from workspace where owner_id = ");
     query.push_bind(actor.user_id).push(")");
     if !filter.include_deleted {
         query.push(" and deleted_at is null");
     }
+}
+
+/// The conditions that a person chose.
+fn push_filters(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &Filter, way: Way) {
     if !filter.project_ids.is_empty() {
         query
             .push(" and project_id = any (")
@@ -247,9 +316,6 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &F
     if let Some(time) = filter.created_after {
         query.push(" and created_at >= ").push_bind(time);
     }
-    if let Some(words) = &filter.words {
-        query.push(" and task_words(title, description) @@ websearch_to_tsquery('simple', ");
-        query.push_bind(words.clone()).push(")");
-    }
+    words::push_found(query, actor, filter, way);
     due::push_conditions(query, filter);
 }

@@ -57,6 +57,10 @@ impl Write {
                     due_time_zone = wanted.due_time_zone, start_date = wanted.start_date,
                     start_local = wanted.start_local, start_at = wanted.start_at,
                     start_time_zone = wanted.start_time_zone, labels = wanted.labels, deleted_at = wanted.deleted_at,
+                    title_words = coalesce(words_in(wanted.workspace_id, $4 ->> 'title_words'), wanted.title_words),
+                    description_words = coalesce(
+                        words_in(wanted.workspace_id, $4 ->> 'description_words'), wanted.description_words),
+                    words_seq = case when $4 ?| '{title,description}' then number.seq else wanted.words_seq end,
                     completed_at = case wanted.status when 'done' then coalesce(wanted.completed_at, number.at) end,
                     completed_by = case wanted.status when 'done' then coalesce(wanted.completed_by, $2) end,
                     version = wanted.version + 1, seq = number.seq, updated_at = number.at
@@ -67,8 +71,8 @@ impl Write {
             insert into change
                 (workspace_id, seq, entity, entity_id, version, op, fields, before, after, actor, request_id, at)
             select changed.workspace_id, changed.seq, 'task', changed.id, changed.version, $7,
-                changed_fields(to_jsonb(current.task), to_jsonb(changed)), to_jsonb(current.task), to_jsonb(changed),
-                $2, $8, changed.updated_at
+                changed_fields(to_jsonb(current.task), to_jsonb(changed)), without_words(to_jsonb(current.task)),
+                without_words(to_jsonb(changed)), $2, $8, changed.updated_at
             from current, changed
             returning after as "task: Json<Row>"
             "#,

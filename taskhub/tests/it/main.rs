@@ -9,6 +9,7 @@ mod lists;
 mod migrations;
 mod people;
 mod resets;
+mod search;
 mod secrets;
 mod service_role;
 mod sessions;

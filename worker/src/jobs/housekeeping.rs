@@ -1,4 +1,4 @@
-//! The removal of what nobody needs any more, a bounded number of rows in each transaction.
+//! What keeps the tables in order, a bounded number of rows in each transaction.
 
 use serde_json::json;
 use sqlx::PgPool;
@@ -8,6 +8,7 @@ use taskhub::{
         housekeeping,
         leases::{self, Completed, Lease},
     },
+    search::filling,
     sessions, trash, users,
 };
 
@@ -17,7 +18,7 @@ use crate::Options;
 const BATCH: i64 = 1000;
 
 pub(super) async fn remove_old_sessions(db: &PgPool, lease: &Lease) -> anyhow::Result<Completed> {
-    remove(db, lease, || async move {
+    repeat(db, lease, "removed", || async move {
         Ok(sessions::prune(db, BATCH).await? + users::prune_resets(db, BATCH).await?)
     })
     .await
@@ -25,7 +26,7 @@ pub(super) async fn remove_old_sessions(db: &PgPool, lease: &Lease) -> anyhow::R
 
 pub(super) async fn remove_old_jobs(options: &Options, lease: &Lease) -> anyhow::Result<Completed> {
     let db = &options.db;
-    remove(db, lease, || {
+    repeat(db, lease, "removed", || {
         housekeeping::remove_finished(db, options.keep_jobs, BATCH)
     })
     .await
@@ -35,27 +36,43 @@ pub(super) async fn remove_old_idempotency_keys(
     db: &PgPool,
     lease: &Lease,
 ) -> anyhow::Result<Completed> {
-    remove(db, lease, || idempotency::remove_expired(db, BATCH)).await
+    repeat(db, lease, "removed", || {
+        idempotency::remove_expired(db, BATCH)
+    })
+    .await
 }
 
 pub(super) async fn empty_trash(options: &Options, lease: &Lease) -> anyhow::Result<Completed> {
     let db = &options.db;
-    remove(db, lease, || trash::empty(db, options.keep_trash, BATCH)).await
+    repeat(db, lease, "removed", || {
+        trash::empty(db, options.keep_trash, BATCH)
+    })
+    .await
 }
 
-/// Calls `batch` until it removes nothing more. What was removed stays so, however the attempt ends.
-async fn remove<F>(db: &PgPool, lease: &Lease, batch: impl Fn() -> F) -> anyhow::Result<Completed>
+pub(super) async fn index_tasks(db: &PgPool, lease: &Lease) -> anyhow::Result<Completed> {
+    repeat(db, lease, "indexed", || filling::fill(db, BATCH)).await
+}
+
+/// Calls `batch` until it does nothing more, and reports how much it `did`. That stays done, however the attempt
+/// ends.
+async fn repeat<F>(
+    db: &PgPool,
+    lease: &Lease,
+    did: &str,
+    batch: impl Fn() -> F,
+) -> anyhow::Result<Completed>
 where
     F: Future<Output = taskhub::Result<u64>>,
 {
-    let mut removed = 0;
+    let mut rows = 0;
     loop {
         let count = batch().await?;
         if count == 0 {
             break;
         }
-        removed += count;
-        leases::report(db, lease, &json!({ "removed": removed })).await?;
+        rows += count;
+        leases::report(db, lease, &json!({ did: rows })).await?;
     }
-    leases::complete_with(db.begin().await?, lease, &json!({ "removed": removed })).await
+    leases::complete_with(db.begin().await?, lease, &json!({ did: rows })).await
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::{COLUMNS, Filter, Page, Position, push_conditions};
+use super::{COLUMNS, Filter, Page, Position, push_conditions, words::Way};
 use crate::{
     Error, Result,
     changes::Actor,
@@ -65,6 +65,7 @@ struct Found {
 struct Reader<'r> {
     actor: &'r Actor,
     filter: &'r Filter,
+    way: Way,
     clock: Clock,
     descending: bool,
     /// The most tasks that a range gives.
@@ -76,6 +77,7 @@ pub(super) async fn list(
     db: &mut PgConnection,
     actor: &Actor,
     filter: &Filter,
+    way: Way,
     descending: bool,
     after: Option<&Position>,
     limit: u8,
@@ -88,6 +90,7 @@ pub(super) async fn list(
     let reader = Reader {
         actor,
         filter,
+        way,
         clock,
         descending,
         most,
@@ -297,7 +300,7 @@ impl Reader<'_> {
             query
                 .push_bind(i32::try_from(index).unwrap_or_default())
                 .push(" as range");
-            push_conditions(&mut query, self.actor, self.filter);
+            push_conditions(&mut query, self.actor, self.filter, self.way);
             self.push_range(&mut query, range);
             let direction = if self.descending { " desc" } else { "" };
             query.push(" order by ").push(ORDER).push(direction);

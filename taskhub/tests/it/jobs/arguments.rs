@@ -28,6 +28,7 @@ fn examples() -> Vec<Job> {
         Job::RemoveOldIdempotencyKeys {},
         Job::EmptyTrash {},
         Job::SmokeTest { id: USER },
+        Job::IndexTasks {},
         #[cfg(feature = "probe")]
         Job::Probe(jobs::probe::Probe {
             id: USER,
