@@ -39,6 +39,8 @@ pub struct Operation {
     pub body: Option<BodyRule>,
     /// Whether the operation takes `If-Match`.
     pub conditional: bool,
+    /// Whether it answers a list, whose `ETag` the edge makes.
+    pub is_list: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,12 @@ impl Contract {
             .iter()
             .flat_map(|path| path.operations.values())
             .map(AsRef::as_ref)
+    }
+
+    /// Whether the operation of this id answers a list.
+    pub fn is_list(&self, id: &str) -> bool {
+        self.operations()
+            .any(|operation| operation.is_list && operation.id == id)
     }
 
     /// Looks a request up.

@@ -1,6 +1,7 @@
 //! What every response has, whoever made it: a request id, security and rate-limit headers, a log
 //! line and a count. Failures become problem documents here, panics and missed deadlines included.
 
+pub mod compression;
 pub mod cors;
 mod headers;
 mod unchanged;
@@ -24,6 +25,7 @@ use crate::{
     limits::Limits,
     problem::{self, Problem},
 };
+use compression::Compression;
 use cors::Origins;
 
 /// The longest address, in bytes.
@@ -37,6 +39,7 @@ pub struct Edge {
     pub limits: Arc<Limits>,
     pub public_url: String,
     pub origins: Origins,
+    pub compression: Compression,
     /// How many proxies stand before this process, each adding one entry to `X-Forwarded-For`.
     pub trusted_proxies: usize,
     /// After this the client gets 503 and the work is dropped.
@@ -80,7 +83,22 @@ impl Endpoint for Edge {
                     problem.into_response(&self.public_url, &arrival.request_id, uri.path())
                 }
             };
+            let listed = answer
+                .operation
+                .as_deref()
+                .is_some_and(|id| self.gate.contract.is_list(id));
+            if listed {
+                unchanged::tag(&mut response).await;
+            }
             unchanged::not_modified(&method, &sent, &mut response);
+            let compressed = match &answer.operation {
+                Some(_) if listed => compression::list(&sent, &mut response).await,
+                Some(_) => Ok(()),
+                None => self.compression.page(&method, &sent, &mut response).await,
+            };
+            if let Err(problem) = compressed {
+                response = problem.into_response(&self.public_url, &arrival.request_id, uri.path());
+            }
             let headers = response.headers_mut();
             headers::set(headers, "x-request-id", &arrival.request_id);
             headers::security(headers, &self.public_url);

@@ -40,7 +40,7 @@ use url::Url;
 
 use crate::{
     contract::Contract,
-    edge::{Edge, cors::Origins},
+    edge::{Edge, compression::Compression, cors::Origins},
     gate::Gate,
     health::Draining,
     limits::Limits,
@@ -187,6 +187,7 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
         limits,
         public_url: options.public_url,
         origins: Origins(options.cors_origins),
+        compression: Compression::default(),
         trusted_proxies: options.trusted_proxies,
         deadline: options.deadline,
     })

@@ -75,6 +75,8 @@ fn operation(
         conditional: listed
             .iter()
             .any(|parameter| parameter["name"] == "If-Match"),
+        is_list: value["responses"]["200"]["headers"]["ETag"]["$ref"]
+            == "#/components/headers/ListETag",
     })
 }
 

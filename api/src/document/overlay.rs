@@ -121,6 +121,8 @@ struct Facts {
     versioned: bool,
     /// Whether its own answer has an `ETag`.
     tagged: bool,
+    /// Whether it answers a list, whose `ETag` the edge makes.
+    listed: bool,
     /// Whether it is about one thing that is there before.
     about_one: bool,
     /// Whether it is a list that goes on.
@@ -151,6 +153,8 @@ impl Facts {
                 && replays.any(|header| header.is_some()),
             versioned: has_version(operation) || has_version(get),
             tagged: !operation["responses"]["200"]["headers"]["ETag"].is_null(),
+            listed: method == "get"
+                && field(operation, "data").is_some_and(|data| data["type"] == "array"),
             // One's own account is one thing without a name.
             about_one: path.contains('{') || has_version(get),
             paged: field(operation, "next_cursor").is_some(),
@@ -211,7 +215,10 @@ fn parameters(operation: &mut Value, facts: &Facts) -> anyhow::Result<()> {
     let rules = [
         (facts.repeatable, "Idempotency-Key"),
         (facts.conditional(), "If-Match"),
-        (facts.reads && facts.tagged, "If-None-Match"),
+        (
+            facts.reads && (facts.tagged || facts.listed),
+            "If-None-Match",
+        ),
     ];
     let shared: Vec<_> = rules
         .into_iter()
@@ -261,6 +268,9 @@ fn headers(operation: &mut Value, facts: &Facts) -> anyhow::Result<()> {
             .flat_map(|(_, names)| *names)
         {
             headers.insert((*name).to_owned(), reference("headers", name));
+        }
+        if facts.listed && status == "200" {
+            headers.insert("ETag".to_owned(), reference("headers", "ListETag"));
         }
     }
     Ok(())

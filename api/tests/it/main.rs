@@ -4,6 +4,7 @@
 
 mod auth;
 mod changes;
+mod compression;
 mod connections;
 mod console;
 mod docs;

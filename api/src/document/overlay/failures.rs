@@ -102,7 +102,9 @@ pub(super) fn add(operation: &mut Value, facts: &Facts, note: &Note) -> anyhow::
     responses
         .entry("default")
         .or_insert_with(|| reference("responses", "Failure"));
-    if facts.reads && facts.tagged {
+    if facts.listed {
+        responses.insert("304".to_owned(), reference("responses", "ListNotModified"));
+    } else if facts.reads && facts.tagged {
         responses.insert("304".to_owned(), reference("responses", "NotModified"));
     }
     Ok(())
