@@ -46,6 +46,15 @@ impl List {
         }
     }
 
+    /// The list of what fits a filter that stands in a body.
+    pub(crate) fn about(user_id: Uuid, uri: &Uri, filter: &impl Serialize) -> Self {
+        let list = Self::new(user_id, uri);
+        Self {
+            identity: format!("{}{} ", list.identity, serde_json::json!(filter)),
+            ..list
+        }
+    }
+
     /// The cursor of what comes after `position`.
     pub(crate) fn cursor(&self, keys: &Keys, position: &impl Serialize) -> String {
         let position = serde_json::json!(position).to_string();

@@ -1,11 +1,15 @@
 //! What can be asked of the worker, and how it is asked: in the transaction of its cause.
 
+pub mod bulk;
 mod control;
 pub mod counts;
+pub mod deferrals;
 mod enqueueing;
 pub mod housekeeping;
 pub mod leadership;
 pub mod leases;
+pub mod limits;
+pub mod pauses;
 pub mod periodic;
 #[cfg(feature = "probe")]
 pub mod probe;
@@ -17,7 +21,7 @@ pub mod waiting;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use control::{Cancelled, call_off, cancel, retry, retry_all};
+pub use control::{Cancelled, call_off, cancel, retry};
 pub use enqueueing::{Options, When, enqueue, enqueue_all, enqueue_with};
 pub use records::{Attempt, Filter, Page, Record, State, attempts, get, get_for, list};
 pub use rules::{Backoff, KINDS, Rules, Uniqueness};

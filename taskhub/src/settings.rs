@@ -43,7 +43,7 @@ pub use reader::{Problem, Problems};
 pub use source::Source;
 pub use variables::{Environment, Fallback, Kind, Program, VARIABLES, Variable};
 
-use crate::secrets;
+use crate::{jobs::limits::Limit, secrets};
 use reader::Reader;
 
 /// What `taskhub-api serve` needs.
@@ -162,6 +162,8 @@ pub struct Worker {
     pub queues: Vec<String>,
     /// For how long a job is a worker's own without a sign of life.
     pub job_lease: Duration,
+    /// How many jobs of some kinds may begin within a period, over all workers.
+    pub job_rates: Vec<Limit>,
     /// How long jobs are kept that were done or cancelled.
     pub keep_jobs: Duration,
     /// How long deleted tasks are kept.
@@ -189,6 +191,7 @@ impl Worker {
             grace: reader.seconds("WORKER_GRACE_SECONDS", 0..=110),
             queues: reader.queues("WORKER_QUEUES"),
             job_lease: reader.seconds("JOB_LEASE_SECONDS", 1..=3600),
+            job_rates: reader.job_rates("JOB_RATES"),
             keep_jobs: reader.seconds("JOB_RETENTION_DAYS", 1..=3650) * 86_400,
             keep_trash: reader.seconds("TRASH_DAYS", 1..=3650) * 86_400,
             log: reader.log(),

@@ -5,7 +5,10 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use taskhub::{
     database,
-    jobs::leases::{self, Completed, Lease, LeaseLost, Setback},
+    jobs::{
+        deferrals,
+        leases::{self, Completed, Lease, LeaseLost, Setback},
+    },
     trace::TraceContext,
 };
 use tokio::{
@@ -15,7 +18,7 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use crate::{STATEMENT_LIMIT, Worker, held::Ending, jobs, measures, within};
+use crate::{STATEMENT_LIMIT, Worker, held::Ending, jobs, mailer::TryLater, measures, within};
 
 /// Between two attempts to write an end down.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -25,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) enum Outcome {
     Succeeded,
     Failed,
+    /// Put off by somebody else; the attempt does not count.
+    Deferred,
     Dead,
     Cancelled,
     /// The lease ended first. What becomes of the job is for others to decide.
@@ -79,7 +84,9 @@ async fn run(worker: &Worker, lease: &Lease) {
     }
     match outcome {
         Outcome::Succeeded => worker.options.progress.made(),
-        Outcome::Failed | Outcome::Dead | Outcome::Lost => worker.options.progress.failed(),
+        Outcome::Failed | Outcome::Deferred | Outcome::Dead | Outcome::Lost => {
+            worker.options.progress.failed();
+        }
         Outcome::Cancelled | Outcome::Abandoned => {}
     }
     measures::ended(lease.rules.kind, outcome, started.elapsed());
@@ -106,7 +113,14 @@ async fn handle(worker: &Worker, lease: &Lease) -> Outcome {
             tracing::warn!("the lease was lost before the job was done");
             return Outcome::Lost;
         }
-        Err(error) => format!("{error:#}"),
+        Err(error) => {
+            let text = format!("{error:#}");
+            if error.is::<TryLater>() && defer(worker, lease, &text).await {
+                tracing::info!(error = text, "the job was put off");
+                return Outcome::Deferred;
+            }
+            text
+        }
     };
     match fail(worker, lease, &error).await {
         Some(Setback::Dead) => {
@@ -139,6 +153,12 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a text")
+}
+
+/// Where this fails, the attempt has.
+async fn defer(worker: &Worker, lease: &Lease, reason: &str) -> bool {
+    let deferral = deferrals::defer(&worker.options.control, lease, reason);
+    matches!(within(STATEMENT_LIMIT, deferral).await, Ok(true))
 }
 
 /// Writes the failure down, however long an outage lasts; the lease's end bounds it. An error that

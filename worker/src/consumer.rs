@@ -26,6 +26,9 @@ use crate::{
 /// Between two looks at the table while Redis is away, and while PostgreSQL is.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// The shortest wait for a job that its kind's rate limit holds back.
+pub(crate) const RATE_PAUSE: Duration = Duration::from_millis(10);
+
 /// After so long without a ticket, a look at the table: the leader may be unable to issue any.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -42,6 +45,9 @@ struct Consumer {
     last_ticket: Instant,
     /// Whether this worker leads and Redis lets it issue no tickets.
     tickets_refused: watch::Receiver<bool>,
+    /// How long there is nothing to look for: less than the usual pause where a rate limit lets the next
+    /// job begin before that.
+    pause: Duration,
 }
 
 /// What came of a claim.
@@ -64,6 +70,7 @@ impl Consumer {
             taker,
             redis: Availability::new("Redis"),
             last_ticket: Instant::now(),
+            pause: PAUSE,
         }
     }
 
@@ -125,7 +132,7 @@ impl Consumer {
         };
         let Some(tickets) = taken else {
             if !self.look_up().await? {
-                stop.run_until_cancelled(sleep(PAUSE)).await;
+                stop.run_until_cancelled(sleep(self.pause)).await;
             }
             return Ok(());
         };
@@ -144,6 +151,9 @@ impl Consumer {
         // Whoever leads may be cut off from the table, or there may be nobody.
         within(STATEMENT_LIMIT, waiting::promote(control, &self.queue)).await?;
         let due = within(STATEMENT_LIMIT, waiting::due(control, &self.queue, WINDOW)).await?;
+        self.pause = due
+            .again
+            .map_or(PAUSE, |again| again.clamp(RATE_PAUSE, PAUSE));
         if due.ids.is_empty() {
             return Ok(false);
         }
@@ -167,8 +177,11 @@ impl Consumer {
         claimed.stuck = stuck(&left);
         self.worker.suspects.note(&left);
         // Each limited kind is asked for by itself.
-        let mut limited: Vec<&'static Rules> = left.iter().filter_map(|left| left.rules).collect();
-        limited.retain(|rules| rules.concurrency.is_some());
+        let mut limited: Vec<&'static Rules> = left
+            .iter()
+            .filter(|left| left.is_limited)
+            .filter_map(|left| left.rules)
+            .collect();
         limited.dedup_by_key(|rules| rules.kind);
         for kind in limited {
             if slots.num_permits() > 0 {

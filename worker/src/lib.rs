@@ -21,7 +21,10 @@ mod urgent;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use taskhub::jobs::leases;
+use taskhub::jobs::{
+    leases,
+    limits::{self, Limit},
+};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -66,6 +69,8 @@ pub struct Options {
     pub concurrency: usize,
     /// How long a claim lasts without a heartbeat; by the database's clock.
     pub lease: Duration,
+    /// How many jobs of some kinds may begin within a period, over all workers.
+    pub rates: Vec<Limit>,
     /// How long running jobs may go on after the stop.
     pub grace: Duration,
     /// How long jobs are kept that were done or cancelled.
@@ -112,6 +117,11 @@ pub async fn run(options: Options, stop: CancellationToken) {
         stop,
         options,
     });
+    // Before the first claim. Where it fails, the leader does it.
+    let rates = limits::synchronise(&worker.options.control, &worker.options.rates);
+    if let Err(error) = within(STATEMENT_LIMIT, rates).await {
+        worker.postgres.down(format_args!("{error:#}"));
+    }
     let heartbeat = tokio::spawn(held::beat(worker.clone()));
     let mut leaders = JoinSet::new();
     leaders.spawn(upkeep::lead(worker.clone()));

@@ -4,7 +4,7 @@
 //! `Message-ID`. A captured letter is one file however often it is sent.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -55,6 +55,17 @@ pub struct Letter {
     pub text: String,
 }
 
+/// The mail server refused a letter for now (an answer of 400 to 499, RFC 5321, section 4.2.1): it is busy,
+/// its rate or quota is used up, or it wants to see a second attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct TryLater;
+
+impl fmt::Display for TryLater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the mail server asks to try again later")
+    }
+}
+
 impl Mailer {
     /// From `smtp://[user:password@]host[:587]` (STARTTLS), `smtps://[user:password@]host[:465]` or
     /// `file:///directory`, and a sender such as `TaskHub <taskhub@example.org>`.
@@ -78,16 +89,13 @@ impl Mailer {
     /// Hands `letter` over.
     ///
     /// # Errors
-    /// Where the address is malformed, or the server or the directory does not take it.
+    /// [`TryLater`]; or where the address is malformed, or the server or the directory does not take it.
     pub async fn send(&self, letter: Letter) -> anyhow::Result<()> {
         let id = letter.id;
         let message = self.compose(letter)?;
         match &self.by {
             Carrier::Smtp(transport) => {
-                transport
-                    .send(message)
-                    .await
-                    .context("the letter was not taken")?;
+                transport.send(message).await.map_err(refusal)?;
             }
             Carrier::Capture(directory) => {
                 let directory = directory.clone();
@@ -116,6 +124,16 @@ impl Mailer {
             "auto-generated".to_owned(),
         ));
         Ok(message)
+    }
+}
+
+fn refusal(error: lettre::transport::smtp::Error) -> anyhow::Error {
+    let is_transient = error.is_transient();
+    let error = anyhow::Error::new(error).context("the letter was not taken");
+    if is_transient {
+        error.context(TryLater)
+    } else {
+        error
     }
 }
 

@@ -195,6 +195,7 @@ fn options(
         home_url: settings.client_url.unwrap_or(settings.public_url),
         concurrency: settings.concurrency,
         lease: settings.job_lease,
+        rates: settings.job_rates,
         grace: settings.grace,
         keep_jobs: settings.keep_jobs,
         keep_trash: settings.keep_trash,

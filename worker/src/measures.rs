@@ -34,6 +34,7 @@ pub(crate) fn ended(kind: &'static str, outcome: Outcome, duration: Duration) {
     let outcome = match outcome {
         Outcome::Succeeded => "succeeded",
         Outcome::Failed => "failed",
+        Outcome::Deferred => "deferred",
         Outcome::Dead => "dead",
         Outcome::Cancelled => "cancelled",
         // The leader that rescues the job counts its loss.
@@ -108,6 +109,7 @@ impl Drop for Gauges {
 fn all(totals: &Totals) {
     let states = [
         ("due", totals.due),
+        ("paused", totals.paused),
         ("scheduled", totals.scheduled),
         ("running", totals.running),
         ("dead", totals.dead),
@@ -118,6 +120,7 @@ fn all(totals: &Totals) {
         gauge!("jobs", "state" => state).set(count as f64);
     }
     gauge!("jobs_oldest_seconds").set(totals.oldest);
+    gauge!("jobs_paused_oldest_seconds").set(totals.paused_oldest);
 }
 
 #[expect(
@@ -130,8 +133,14 @@ fn by_kind(count: &Count) {
         Label::new("kind", count.kind.clone()),
         Label::new("version", count.args_version.to_string()),
     ];
+    let (due, paused, oldest) = if count.is_paused {
+        (0, count.due, Duration::ZERO)
+    } else {
+        (count.due, 0, count.oldest)
+    };
     let states = [
-        ("due", count.due),
+        ("due", due),
+        ("paused", paused),
         ("scheduled", count.scheduled),
         ("running", count.running),
         ("dead", count.dead),
@@ -141,5 +150,5 @@ fn by_kind(count: &Count) {
         labels.push(Label::new("state", state));
         gauge!("jobs_by_kind", labels).set(number as f64);
     }
-    gauge!("jobs_by_kind_oldest_seconds", labels).set(count.oldest);
+    gauge!("jobs_by_kind_oldest_seconds", labels).set(oldest);
 }

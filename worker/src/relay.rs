@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     STATEMENT_LIMIT, Worker,
+    consumer::RATE_PAUSE,
     leadership::{Leadership, TERM},
     measures,
     pace::Pace,
@@ -136,7 +137,8 @@ impl Relay {
         }
         let due = waiting::due(control, &self.queue, WINDOW).await?;
         self.looks.done(began);
-        self.looked = (!due.more).then_some(began);
+        // What a rate limit holds back is not new when it may begin.
+        self.looked = (!due.more && due.again.is_none()).then_some(began);
         Ok(due)
     }
 
@@ -148,14 +150,18 @@ impl Relay {
                 return POLL;
             }
         };
+        // A kind that has reached its rate limit goes on in time.
+        let poll = due
+            .again
+            .map_or(POLL, |again| again.clamp(RATE_PAUSE, POLL));
         if due.ids.is_empty() {
-            return POLL;
+            return poll;
         }
         let issued = self.issuer.issue(&due.ids).await;
         self.tell_refusal(&issued);
         let (Ok(issued), true) = (issued, due.more) else {
             self.pause = SHORTEST_PAUSE;
-            return POLL;
+            return poll;
         };
         self.pause = next_pause(self.pause, issued);
         self.pause

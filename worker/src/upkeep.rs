@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use taskhub::jobs::{
     counts::{self, Totals},
-    leases,
+    leases, limits,
     periodic::{self, PERIODIC},
 };
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
+const LIMIT_INTERVAL: Duration = Duration::from_secs(60);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Keeps things up whenever nobody else does, until the worker stops.
@@ -48,6 +49,8 @@ pub(crate) async fn lead(worker: Arc<Worker>) {
 struct Upkeep {
     worker: Arc<Worker>,
     synchronised: bool,
+    /// When the rate limits were last made those of this worker's settings.
+    limited: Option<Instant>,
     rescued: Instant,
     rescues: Pace,
     counts: Pace,
@@ -60,6 +63,7 @@ impl Upkeep {
         Self {
             worker,
             synchronised: false,
+            limited: None,
             rescued: Instant::now(),
             rescues: Pace::new(Duration::ZERO, Duration::from_secs(10), 50),
             counts: Pace::new(COUNT_INTERVAL, LOG_INTERVAL, 200),
@@ -76,7 +80,29 @@ impl Upkeep {
                 "periodic jobs were not enqueued"
             );
         }
+        self.limit().await;
         self.count().await;
+    }
+
+    /// Again and again, because a worker of a former release may have started last.
+    async fn limit(&mut self) {
+        if self
+            .limited
+            .is_some_and(|last| last.elapsed() < LIMIT_INTERVAL)
+        {
+            return;
+        }
+        let options = &self.worker.options;
+        let limits = limits::synchronise(&options.control, &options.rates);
+        match within(STATEMENT_LIMIT, limits).await {
+            Ok(()) => self.limited = Some(Instant::now()),
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the rate limits of jobs were not set"
+                );
+            }
+        }
     }
 
     /// Not right after PostgreSQL was silent, which all workers may have outlived: each of them first
@@ -157,6 +183,8 @@ impl Upkeep {
                 dead = totals.dead,
                 unserved = totals.unserved,
                 oldest_seconds = totals.oldest.as_secs_f64(),
+                paused = totals.paused,
+                paused_oldest_seconds = totals.paused_oldest.as_secs_f64(),
                 "jobs counted"
             );
         }

@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use taskhub::jobs::{
-    leases::{self, Claim, Past},
+    Rules,
+    leases::{self, Claim, Lease, Past},
     waiting,
 };
 use tokio::{
@@ -48,6 +49,29 @@ async fn take_one(
     if ids.is_empty() {
         return Ok(());
     }
+    let mut claimed = claim(worker, &ids, None).await?;
+    if claimed.is_none() {
+        // Each limited kind is asked for by itself.
+        let left = within(STATEMENT_LIMIT, leases::left(&options.control, &ids)).await?;
+        let limited = left.iter().find(|left| left.is_limited);
+        if let Some(kind) = limited.and_then(|left| left.rules) {
+            claimed = claim(worker, &ids, Some(kind)).await?;
+        }
+    }
+    if let Some((lease, asked)) = claimed {
+        worker.held.add(&lease, asked);
+        attempt::spawn(worker, lease, slot);
+    }
+    Ok(())
+}
+
+/// At most one, and when it was asked for.
+async fn claim(
+    worker: &Worker,
+    ids: &[i64],
+    kind: Option<&'static Rules>,
+) -> anyhow::Result<Option<(Lease, Instant)>> {
+    let options = &worker.options;
     let asked = Instant::now();
     let claim = Claim {
         worker: &options.worker_id,
@@ -55,12 +79,8 @@ async fn take_one(
         limit: 1,
         lease: options.lease,
     };
-    let claim = leases::claim(&options.control, &ids, None, claim);
+    let claim = leases::claim(&options.control, ids, kind, claim);
     let claimed = within(STATEMENT_LIMIT, claim).await?;
     measures::claimed(Source::Postgres, &claimed);
-    if let Some(lease) = claimed.into_iter().next() {
-        worker.held.add(&lease, asked);
-        attempt::spawn(worker, lease, slot);
-    }
-    Ok(())
+    Ok(claimed.into_iter().next().map(|lease| (lease, asked)))
 }

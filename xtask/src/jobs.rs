@@ -1,13 +1,17 @@
 //! `cargo xtask jobs`: looks at the jobs of a running instance and steers them, through its API.
 
 mod api;
+mod many;
 mod table;
 
 use std::{fmt::Display, io::Write, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use self::api::Api;
+use self::{
+    api::Api,
+    many::{Filter, Order},
+};
 use crate::progress;
 
 /// How to get a token, and what the exit codes mean.
@@ -17,7 +21,7 @@ const TOKEN: &str = r#"A token, for users whom ADMIN_USERS of the instance names
 
 Exit codes: 0 done, 1 refused or no answer, 2 wrong arguments."#;
 
-/// List, show, retry, cancel and count background jobs
+/// List, show, retry, cancel, pause and count background jobs
 ///
 /// Of what `cargo xtask dev` runs from this checkout, or of any instance with `--url` and, in
 /// `TASKHUB_TOKEN`, an access token with the scope `admin`.
@@ -41,44 +45,132 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// The newest jobs first
-    #[command(after_help = "Example: cargo xtask jobs list --state dead --kind welcome_email")]
+    /// List jobs, the newest first
+    #[command(after_help = "Examples:
+  cargo xtask jobs list --state dead --kind welcome_email
+  cargo xtask jobs list --user ada
+  cargo xtask jobs list --args ada@example.com --created-after 2026-12-01T00:00:00Z")]
     List {
         #[arg(long)]
         state: Option<State>,
-        /// Such as `welcome_email`
-        #[arg(long)]
-        kind: Option<String>,
-        #[arg(long)]
-        queue: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
+        /// Jobs that were done, given up or cancelled at this time or later
+        #[arg(long, value_name = "TIME")]
+        finished_after: Option<String>,
+        /// Jobs that were done, given up or cancelled before this time
+        #[arg(long, value_name = "TIME")]
+        finished_before: Option<String>,
         /// How many at most
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
-    /// All about one job
+    /// Show everything about one job
     #[command(after_help = "Example: cargo xtask jobs show 0f8c2a54-6a1b-4d0e-9b7c-3f1d2e4a5b6c")]
     Show { id: Id },
-    /// Have jobs tried anew: dead or cancelled ones
-    #[command(after_help = "Example: cargo xtask jobs retry --dead --kind welcome_email")]
+    /// Try dead or cancelled jobs again, by their ids or all that fit a filter
+    #[command(after_help = "Examples:
+  cargo xtask jobs retry 0f8c2a54-6a1b-4d0e-9b7c-3f1d2e4a5b6c
+  cargo xtask jobs retry --dead --kind welcome_email
+  cargo xtask jobs retry --dead --error 'connection refused' --finished-after 2026-12-01T08:00:00Z --dry-run")]
     Retry {
-        #[arg(required_unless_present = "dead")]
         ids: Vec<Id>,
-        /// All dead ones
-        #[arg(long, conflicts_with = "ids")]
+        /// All dead jobs that fit the filter
+        #[arg(long, conflicts_with_all = ["ids", "cancelled"])]
         dead: bool,
-        /// Of them, those of this kind
-        #[arg(long, requires = "dead")]
-        kind: Option<String>,
+        /// All cancelled jobs that fit the filter
+        #[arg(long, conflicts_with = "ids")]
+        cancelled: bool,
+        #[command(flatten)]
+        filter: Filter,
+        /// Jobs that were given up or cancelled at this time or later
+        #[arg(long, value_name = "TIME")]
+        finished_after: Option<String>,
+        /// Jobs that were given up or cancelled before this time
+        #[arg(long, value_name = "TIME")]
+        finished_before: Option<String>,
+        /// Only count the jobs that fit the filter
+        #[arg(long, conflicts_with = "ids")]
+        dry_run: bool,
     },
-    /// Cancel jobs that wait, or ask the worker of a running one to end it
-    #[command(after_help = "Example: cargo xtask jobs cancel 0f8c2a54-6a1b-4d0e-9b7c-3f1d2e4a5b6c")]
+    /// Cancel jobs, by their ids or all waiting ones that fit a filter
+    ///
+    /// A job that waits is cancelled at once. The worker of a running one is asked to end it, which takes
+    /// seconds.
+    #[command(after_help = "Examples:
+  cargo xtask jobs cancel 0f8c2a54-6a1b-4d0e-9b7c-3f1d2e4a5b6c
+  cargo xtask jobs cancel --kind welcome_email --created-after 2026-12-01T08:00:00Z --dry-run")]
     Cancel {
-        #[arg(required = true)]
         ids: Vec<Id>,
+        /// With a filter: only jobs in this state [default: scheduled and ready]
+        #[arg(long, conflicts_with = "ids")]
+        state: Option<Cancellable>,
+        #[command(flatten)]
+        filter: Filter,
+        /// Only count the jobs that fit the filter
+        #[arg(long, conflicts_with = "ids")]
+        dry_run: bool,
     },
-    /// What waits, runs and is dead, and how attempts ended lately
+    /// Let no job of a queue or kind begin until it is resumed
+    ///
+    /// It takes effect in all workers at once. Jobs that are running finish.
+    #[command(
+        after_help = "Example: cargo xtask jobs pause --kind welcome_email --reason 'the mail server is being moved'"
+    )]
+    Pause {
+        #[command(flatten)]
+        target: Target,
+        /// Why, for the other operators
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Let the jobs of a paused queue or kind begin again
+    #[command(after_help = "Example: cargo xtask jobs resume --kind welcome_email")]
+    Resume {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Count jobs by queue and kind, and list pauses and rate limits
     #[command(after_help = "Example: cargo xtask jobs stats --json | jq '[.data[].dead] | add'")]
     Stats,
+}
+
+/// What is paused or resumed.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Target {
+    /// All jobs of this kind, such as `welcome_email`
+    #[arg(long)]
+    kind: Option<String>,
+    /// All jobs of this queue, such as `default`
+    #[arg(long)]
+    queue: Option<String>,
+}
+
+impl Target {
+    fn body(&self) -> Value {
+        match (&self.kind, &self.queue) {
+            (Some(kind), _) => json!({ "scope": "kind", "name": kind }),
+            (None, queue) => json!({ "scope": "queue", "name": queue }),
+        }
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Cancellable {
+    Scheduled,
+    Ready,
+    Running,
+}
+
+impl Cancellable {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Ready => "ready",
+            Self::Running => "running",
+        }
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -134,15 +226,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.verb {
         Verb::List {
             state,
-            kind,
-            queue,
+            filter,
+            finished_after,
+            finished_before,
             limit,
         } => {
-            let filters = [
+            let mut filters = filter.parameters();
+            filters.extend([
                 ("state", state.map(|state| state.to_string())),
-                ("kind", kind.clone()),
-                ("queue", queue.clone()),
-            ];
+                ("finished_after", finished_after.clone()),
+                ("finished_before", finished_before.clone()),
+            ]);
             let jobs = list(&mut api, &filters, usize::try_from(*limit)?)?;
             output.write(&json!({ "data": jobs }), |_| table::jobs(&jobs));
             Ok(ExitCode::SUCCESS)
@@ -152,20 +246,64 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             output.write(&job, table::job);
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Retry { ids, dead, kind } => {
-            if *dead {
-                let body = kind
-                    .as_ref()
-                    .map_or_else(|| json!({}), |kind| json!({ "kind": kind }));
-                let answer = api.post("/v1/admin/jobs/retry", Some(&body))?;
-                output.write(&answer, |answer| {
-                    format!("dead jobs that are tried anew: {}\n", answer["retried"])
-                });
-                return Ok(ExitCode::SUCCESS);
+        Verb::Retry {
+            ids,
+            dead,
+            cancelled,
+            filter,
+            finished_after,
+            finished_before,
+            dry_run,
+        } => {
+            let mut filters = filter.parameters();
+            filters.extend([
+                ("finished_after", finished_after.clone()),
+                ("finished_before", finished_before.clone()),
+            ]);
+            if *dead || *cancelled {
+                let state = if *cancelled { "cancelled" } else { "dead" };
+                filters.push(("state", Some(state.to_owned())));
+                return many::run(&mut api, &output, Order::Retry, &filters, *dry_run);
+            }
+            if ids.is_empty() || many::is_given(&filters) {
+                return Ok(many::wrong_arguments(
+                    "either <IDS>, or --dead or --cancelled with a filter, says which jobs are tried again",
+                ));
             }
             Ok(each(&mut api, &output, ids, "retry"))
         }
-        Verb::Cancel { ids } => Ok(each(&mut api, &output, ids, "cancel")),
+        Verb::Cancel {
+            ids,
+            state,
+            filter,
+            dry_run,
+        } => {
+            let mut filters = filter.parameters();
+            if many::is_given(&filters) == ids.is_empty() {
+                filters.push(("state", state.map(|state| state.name().to_owned())));
+                return match ids.is_empty() {
+                    true => many::run(&mut api, &output, Order::Cancel, &filters, *dry_run),
+                    false => Ok(each(&mut api, &output, ids, "cancel")),
+                };
+            }
+            Ok(many::wrong_arguments(
+                "either <IDS> or a filter such as --kind says which jobs are cancelled",
+            ))
+        }
+        Verb::Pause { target, reason } => {
+            let mut body = target.body();
+            if let Some(reason) = reason {
+                body["reason"] = json!(reason);
+            }
+            let pauses = api.post("/v1/admin/jobs/pause", Some(&body))?;
+            output.write(&pauses, |answer| table::pauses(&answer["data"]));
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Resume { target } => {
+            let pauses = api.post("/v1/admin/jobs/resume", Some(&target.body()))?;
+            output.write(&pauses, |answer| table::pauses(&answer["data"]));
+            Ok(ExitCode::SUCCESS)
+        }
         Verb::Stats => {
             let stats = api.get("/v1/admin/jobs/stats", &[])?;
             output.write(&stats, table::stats);

@@ -12,7 +12,10 @@ const paths = {
   job: "/v1/admin/jobs/{job_id}",
   retry: "/v1/admin/jobs/{job_id}/retry",
   cancel: "/v1/admin/jobs/{job_id}/cancel",
-  retryDead: "/v1/admin/jobs/retry",
+  retryAll: "/v1/admin/jobs/retry",
+  cancelAll: "/v1/admin/jobs/cancel",
+  pause: "/v1/admin/jobs/pause",
+  resume: "/v1/admin/jobs/resume",
 };
 const states = {
   dead: { name: "Dead", none: "No job is dead." },
@@ -25,10 +28,15 @@ const states = {
 const every = 3000;
 const patience = 10000;
 const pageSize = 50;
+// A search asks for so many pages at a time; each of them looks at ten thousand jobs.
+const searchDepth = 5;
 
 let tokens = null;
 let state = null;
 let shown = pageSize;
+let depth = searchDepth;
+// What the search form asks for, once it was sent.
+let search = {};
 let freshAt = null;
 let timer = 0;
 // Until then the alert tells of an order that was refused.
@@ -118,7 +126,7 @@ at("sign-out").addEventListener("click", async () => {
 
 function enter() {
   state = null;
-  shown = pageSize;
+  startOver();
   show("door", false);
   show("sign-out", true);
   refresh();
@@ -168,17 +176,26 @@ async function refresh() {
   if (number === look) timer = setTimeout(refresh, every);
 }
 
+// The kind and the search, as the API calls them.
+const filter = () => (at("kind").value ? { kind: at("kind").value, ...search } : { ...search });
+
 async function fetchJobs() {
-  const query = new URLSearchParams({ state, limit: pageSize });
-  if (at("kind").value) query.set("kind", at("kind").value);
+  const query = new URLSearchParams({ state, limit: pageSize, ...filter() });
   const jobs = [];
   let page;
+  let asked = 0;
   do {
     page = await call("GET", `${paths.jobs}?${query}`);
     jobs.push(...page.data);
     query.set("cursor", page.next_cursor);
-  } while (page.has_more && jobs.length < shown);
+    asked += 1;
+  } while (page.has_more && jobs.length < shown && asked < depth);
   return { jobs, hasMore: page.has_more };
+}
+
+function startOver() {
+  shown = pageSize;
+  depth = searchDepth;
 }
 
 function fresh() {
@@ -212,36 +229,52 @@ document.addEventListener("visibilitychange", () => {
 
 // ---- Counts
 
-function showStats({ period_seconds, data }) {
+function showStats({ period_seconds, data, pauses, limits }) {
   const sum = (field) => data.reduce((total, kind) => total + kind[field], 0);
-  const oldest = Math.max(0, ...data.map((kind) => kind.oldest_seconds));
+  // What is paused is late on purpose.
+  const oldest = Math.max(0, ...data.map((kind) => (kind.due ? kind.oldest_seconds : 0)));
   const perMinute = (count) => rate((count * 60) / period_seconds);
   figures([
     ["Due", whole(sum("due"))],
     ["Oldest due", sum("due") ? duration(oldest) : "–"],
+    ["Paused", whole(sum("paused"))],
     ["Scheduled", whole(sum("scheduled"))],
     ["Running", whole(sum("running"))],
     ["Dead", whole(sum("dead")), sum("dead") > 0],
     ["Done / min", perMinute(sum("succeeded"))],
     ["Failed / min", perMinute(sum("failed") + sum("lost") + sum("died"))],
   ]);
-  rows(at("kinds"), data, (kind) => `${kind.queue} ${kind.kind}`, (kind) => [
+  rows(at("kinds"), data, (kind) => `${kind.queue} ${kind.kind}`, (kind, row) => [
     kind.queue,
     kind.kind,
     number(kind.due),
-    number(kind.oldest_seconds, kind.due ? duration(kind.oldest_seconds) : "–"),
+    number(kind.paused),
+    number(kind.oldest_seconds, kind.due || kind.paused ? duration(kind.oldest_seconds) : "–"),
     number(kind.scheduled),
     number(kind.running),
     number(kind.dead, whole(kind.dead), kind.dead > 0),
     number(kind.succeeded, perMinute(kind.succeeded)),
     number(kind.failed + kind.died),
     number(kind.lost, whole(kind.lost), kind.lost > 0),
+    pauseButton(row.cells[11]?.firstChild, "kind", kind.kind, pauses),
   ]);
+  showPauses(pauses);
+  showQueues(data, pauses);
+  at("limits").replaceChildren(
+    ...limits.map((limit) =>
+      element("li", {}, `Rate limit of ${limit.name}: ${limit.jobs} jobs begin in ${duration(limit.period_seconds)} at most.`),
+    ),
+  );
   show("kinds", data.length > 0);
   show("no-kinds", data.length === 0);
   at("period").textContent = `Done, failed and lost: attempts of the last ${duration(period_seconds)}. Counts of what waits end at 10,000.`;
   show("period", data.length > 0);
-  showStates({ dead: sum("dead"), running: sum("running"), ready: sum("due"), scheduled: sum("scheduled") });
+  showStates({
+    dead: sum("dead"),
+    running: sum("running"),
+    ready: sum("due") + sum("paused"),
+    scheduled: sum("scheduled"),
+  });
   offerKinds(data.map((kind) => kind.kind));
   document.title = sum("dead") ? `${whole(sum("dead"))} dead · Jobs · TaskHub` : "Jobs · TaskHub";
 }
@@ -262,25 +295,94 @@ function offerKinds(kinds) {
   for (const kind of kinds) if (!known.has(kind)) select.add(new Option(kind, kind));
 }
 
+// ---- Pauses
+
+const paused = (pauses, scope, name) => pauses.some((pause) => pause.scope === scope && pause.name === name);
+
+// None where the button that is there says the right thing already, so that it keeps the focus.
+function pauseButton(present, scope, name, pauses, label = "") {
+  const text = (paused(pauses, scope, name) ? "Resume" : "Pause") + label;
+  if (present?.textContent === text) return null;
+  const button = element("button", { type: "button" }, text);
+  button.addEventListener("click", () => (text.startsWith("Pause") ? pause(scope, name) : resume(scope, name)));
+  return button;
+}
+
+function showQueues(data, pauses) {
+  const pausedQueues = pauses.filter((pause) => pause.scope === "queue").map((pause) => pause.name);
+  const names = [...new Set([...data.map((kind) => kind.queue), ...pausedQueues])].sort();
+  const holder = at("queues");
+  names.forEach((name, index) => {
+    const button = pauseButton(holder.children[index], "queue", name, pauses, ` queue ${name}`);
+    if (!button) return;
+    if (holder.children[index]) holder.children[index].replaceWith(button);
+    else holder.append(button);
+  });
+  while (holder.children.length > names.length) holder.lastChild.remove();
+}
+
+function showPauses(pauses) {
+  at("pauses").replaceChildren(
+    ...pauses.map((pause) => {
+      const by = pause.paused_by_username ?? pause.paused_by ?? "an operator";
+      const why = pause.reason ? `: ${pause.reason}` : "";
+      return element("li", {}, `The ${pause.scope} ${pause.name} was paused by ${by} on ${moment(pause.paused_at)}${why}`);
+    }),
+  );
+}
+
+async function pause(scope, name) {
+  at("reason").value = "";
+  show("why", true);
+  const question = `Pause the ${scope} ${name}?`;
+  const yes = await confirmed(question, "None of its jobs begins until it is resumed. Running jobs finish.", "Pause");
+  show("why", false);
+  if (!yes) return;
+  const reason = at("reason").value.trim();
+  const order = reason ? { scope, name, reason } : { scope, name };
+  await act(() => call("POST", paths.pause, order), `The ${scope} ${name} is paused.`);
+}
+
+async function resume(scope, name) {
+  if (await confirmed(`Resume the ${scope} ${name}?`, "Its jobs begin again.", "Resume")) {
+    await act(() => call("POST", paths.resume, { scope, name }), `The ${scope} ${name} is resumed.`);
+  }
+}
+
 // ---- Jobs
 
 for (const [name, { name: text }] of Object.entries(states)) {
   const button = element("button", { type: "button", value: name }, text, element("span"));
   button.addEventListener("click", () => {
     state = name;
-    shown = pageSize;
+    startOver();
     refresh();
   });
   at("states").append(button);
 }
 
 at("kind").addEventListener("change", () => {
-  shown = pageSize;
+  startOver();
   refresh();
+});
+
+at("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const fields = ["user", "args", "error"].map((field) => [field, at(field).value.trim()]);
+  search = Object.fromEntries(fields.filter(([, value]) => value));
+  show("clear", Object.keys(search).length > 0);
+  startOver();
+  refresh();
+});
+
+at("clear").addEventListener("click", () => {
+  at("search").reset();
+  at("search").requestSubmit();
 });
 
 at("more").addEventListener("click", () => {
   shown += pageSize;
+  depth += searchDepth;
   refresh();
 });
 
@@ -301,10 +403,15 @@ function showJobs({ jobs, hasMore }) {
   ]);
   show("jobs", jobs.length > 0);
   show("no-jobs", jobs.length === 0);
-  at("no-jobs").textContent = states[state].none;
+  const filtered = Object.keys(filter()).length > 0;
+  at("no-jobs").textContent = filtered ? "No such job was found." : states[state].none;
   show("more", hasMore);
-  show("retry-dead", state === "dead" && jobs.length > 0);
-  at("retry-dead").textContent = at("kind").value ? "Retry all dead of this kind" : "Retry all dead";
+  at("more").textContent = jobs.length < shown && hasMore ? "Search further" : "Show more";
+  show("retry-all", ["dead", "cancelled"].includes(state) && (jobs.length > 0 || hasMore));
+  at("retry-all").textContent = filtered ? "Retry all that fit" : `Retry all ${state}`;
+  // Nobody cancels everything by mistake.
+  show("cancel-all", ["scheduled", "ready", "running"].includes(state) && filtered && (jobs.length > 0 || hasMore));
+  at("cancel-all").textContent = "Cancel all that fit";
 }
 
 function known(job) {
@@ -353,12 +460,37 @@ async function cancel(job) {
   }
 }
 
-at("retry-dead").addEventListener("click", async () => {
-  const kind = at("kind").value;
-  if (await confirmed("Try all dead jobs again, from their first attempts?", kind ? `of the kind ${kind}` : "of every kind", "Retry all")) {
-    await act(() => call("POST", paths.retryDead, kind ? { kind } : {}), "The dead jobs are tried again.");
+// What the order is about, for the question: counted first, changed by nobody yet.
+async function counted(path, order) {
+  const { matched, has_more } = await call("POST", path, { ...order, dry_run: true });
+  return `${has_more ? "At least " : ""}${matched.toLocaleString("en")} ${state} jobs fit.`;
+}
+
+async function orderAll(path, question, yes, news) {
+  const order = { ...filter(), state };
+  let about;
+  try {
+    about = await counted(path, order);
+  } catch (error) {
+    return complain(error);
   }
-});
+  if (!(await confirmed(question, about, yes))) return;
+  await act(async () => {
+    let answer;
+    do {
+      answer = await call("POST", path, order);
+      order.cursor = answer.next_cursor;
+    } while (answer.has_more);
+  }, news);
+}
+
+at("retry-all").addEventListener("click", () =>
+  orderAll(paths.retryAll, "Try all these jobs again, from their first attempts?", "Retry all", "The jobs are tried again."),
+);
+
+at("cancel-all").addEventListener("click", () =>
+  orderAll(paths.cancelAll, "Cancel all these jobs?", "Cancel all", "The jobs are cancelled."),
+);
 
 async function act(work, news) {
   try {
@@ -402,6 +534,7 @@ async function openDetails(id) {
     ["State", job.cancel_requested && job.state === "running" ? "running, is being cancelled" : job.state],
     ["Queue", `${job.queue}, priority ${job.priority}`],
     ["Attempt", `${job.attempt} of ${job.max_attempts}` + (job.crashes ? `, ${job.crashes} crashes` : "")],
+    ["Put off", job.deferrals ? `${job.deferrals} times` : null],
     ["Enqueued", moment(job.created_at)],
     job.finished_at ? ["Finished", moment(job.finished_at)] : ["Due", moment(job.due_at)],
     ["Worker", job.worker_id],

@@ -5,7 +5,7 @@ mod wire;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use poem::Request;
+use poem::{Request, http::Uri};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Path, Query},
@@ -13,20 +13,29 @@ use poem_openapi::{
 };
 use sqlx::PgPool;
 use taskhub::{
-    idempotency,
-    jobs::{self, Filter},
+    Error, idempotency,
+    jobs::{
+        self, Filter,
+        bulk::{self, Done, Mode, Position},
+        pauses,
+    },
     queue::Doorbell,
     tokens::Keys,
 };
 use uuid::Uuid;
 
-use self::wire::{AdminJob, AdminJobPage, AdminJobState, DeadJobs, JobStats, RetriedJobs};
+use self::wire::{
+    AdminJob, AdminJobPage, AdminJobState, JobStats,
+    bulk::{CancelledJobs, JobsToCancel, JobsToRetry, Place, RetriedJobs, mode},
+    pauses::{JobPause, JobPauses, JobTarget, NewJobPause},
+};
 use crate::{
     context::{Caller, Context},
     cursor::List,
     problem::Problem,
     response::Replayed,
     tags::Tags,
+    timestamp::Timestamp,
 };
 
 #[derive(ApiResponse)]
@@ -65,7 +74,9 @@ pub struct Api {
 impl Api {
     /// List jobs
     ///
-    /// All that are kept, the newest first.
+    /// All that are kept and fit every filter, the newest first. A page looks at ten thousand jobs at most:
+    /// with a filter that few jobs fit it may hold less than `limit`, or nothing, although `has_more` is true.
+    /// Go on with `next_cursor`.
     #[oai(path = "/", method = "get", operation_id = "list_jobs")]
     #[expect(
         clippy::too_many_arguments,
@@ -92,6 +103,23 @@ impl Api {
         /// In this queue.
         #[oai(validator(min_length = 1, max_length = 50))]
         queue: Query<Option<String>>,
+        /// Of this person: a username, or a user's id.
+        #[oai(validator(min_length = 1, max_length = 100))]
+        user: Query<Option<String>>,
+        /// The arguments hold this text, such as an e-mail address. Upper and lower case are the same.
+        #[oai(validator(min_length = 1, max_length = 200))]
+        args: Query<Option<String>>,
+        /// The last error holds this text. Upper and lower case are the same.
+        #[oai(validator(min_length = 1, max_length = 200))]
+        error: Query<Option<String>>,
+        /// Enqueued at this time or later.
+        created_after: Query<Option<Timestamp>>,
+        /// Enqueued before this time.
+        created_before: Query<Option<Timestamp>>,
+        /// Done, given up or cancelled at this time or later.
+        finished_after: Query<Option<Timestamp>>,
+        /// Done, given up or cancelled before this time.
+        finished_before: Query<Option<Timestamp>>,
     ) -> Result<Listed, Problem> {
         let list = List::new(caller.id(), request.original_uri());
         let after = cursor
@@ -102,6 +130,13 @@ impl Api {
             state: state.0.map(jobs::State::from),
             kind: kind.0,
             queue: queue.0,
+            user: user.0,
+            args: args.0,
+            error: error.0,
+            created_after: created_after.0.map(|time| time.0),
+            created_before: created_before.0.map(|time| time.0),
+            finished_after: finished_after.0.map(|time| time.0),
+            finished_before: finished_before.0.map(|time| time.0),
         };
         let page = jobs::list(&self.db, &filter, after, limit.0.into()).await?;
         let next_cursor = page.next.map(|place| list.cursor(&self.keys, &place));
@@ -123,21 +158,93 @@ impl Api {
         Ok(Json(jobs::stats(&self.db).await?.into()))
     }
 
-    /// Retry dead jobs
+    /// Retry jobs
     ///
-    /// Has every dead job tried anew, or those of one kind. Left out is whose equal waits or runs.
-    /// Repeating it is safe: a job that was retried is not dead any more.
+    /// Has the dead jobs that fit a filter tried again from their first attempts, or the cancelled ones; all
+    /// dead ones without a filter. Jobs whose duplicate is queued or running are skipped. With `dry_run` it
+    /// only counts them. One answer is about ten thousand jobs at most; go on with `next_cursor` while
+    /// `has_more` is true. Repeating it is safe: a job that was retried is not dead any more.
     #[oai(path = "/retry", method = "post", operation_id = "retry_dead_jobs")]
-    async fn retry_dead(
+    async fn retry_all(
+        &self,
+        request: &Request,
+        caller: Caller,
+        body: Json<JobsToRetry>,
+    ) -> Result<Json<RetriedJobs>, Problem> {
+        let (filter, mode) = (body.0.filter(), mode(body.0.dry_run));
+        let list = Sweep::new(&caller, request.original_uri(), &filter);
+        let from = list.position(&self.keys, body.0.cursor.as_deref())?;
+        let done = bulk::retry(&self.db, &filter, from, mode).await?;
+        self.doorbell.ring();
+        report(mode, &filter, &done, "an operator retried jobs");
+        let next = list.cursor(&self.keys, &done);
+        Ok(Json(RetriedJobs::new(done, next)))
+    }
+
+    /// Cancel jobs
+    ///
+    /// Cancels the waiting jobs that fit a filter, or those in the given state. The workers of running ones are
+    /// asked to end them, which takes seconds. With `dry_run` it only counts them. One answer is about ten
+    /// thousand jobs at most; go on with `next_cursor` while `has_more` is true. Repeating it is safe.
+    #[oai(path = "/cancel", method = "post", operation_id = "cancel_jobs")]
+    async fn cancel_all(
+        &self,
+        request: &Request,
+        caller: Caller,
+        body: Json<JobsToCancel>,
+    ) -> Result<Json<CancelledJobs>, Problem> {
+        let (filter, mode) = (body.0.filter()?, mode(body.0.dry_run));
+        let list = Sweep::new(&caller, request.original_uri(), &filter);
+        let from = list.position(&self.keys, body.0.cursor.as_deref())?;
+        let done = bulk::cancel(&self.db, &filter, from, mode).await?;
+        report(mode, &filter, &done, "an operator cancelled jobs");
+        let next = list.cursor(&self.keys, &done);
+        Ok(Json(CancelledJobs::new(done, next)))
+    }
+
+    /// Pause a queue or a kind
+    ///
+    /// From now on none of its jobs begins, in any worker. Jobs that are running finish. New jobs are
+    /// accepted and wait. Pausing what is paused already changes nothing, neither the operator nor the reason.
+    /// The answer lists all pauses.
+    #[oai(path = "/pause", method = "post", operation_id = "pause_jobs")]
+    async fn pause(
+        &self,
+        caller: Caller,
+        context: Context,
+        body: Json<NewJobPause>,
+    ) -> Result<Json<JobPauses>, Problem> {
+        let (target, reason) = (body.0.target(), body.0.reason);
+        let operator = caller.id();
+        let pausing = target.clone();
+        idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { pauses::pause(db, &pausing, operator, reason.as_deref()).await }.boxed()
+        })
+        .await?;
+        tracing::info!(?target, "an operator paused jobs");
+        self.pauses().await
+    }
+
+    /// Resume a queue or a kind
+    ///
+    /// Its jobs begin again. A job whose queue and kind are both paused waits until both are resumed. Resuming
+    /// what is not paused changes nothing. The answer lists the pauses that are left.
+    #[oai(path = "/resume", method = "post", operation_id = "resume_jobs")]
+    async fn resume(
         &self,
         _caller: Caller,
-        body: Json<DeadJobs>,
-    ) -> Result<Json<RetriedJobs>, Problem> {
-        let kind = body.0.kind;
-        let retried = jobs::retry_all(&self.db, kind.as_deref()).await?;
+        context: Context,
+        body: Json<JobTarget>,
+    ) -> Result<Json<JobPauses>, Problem> {
+        let target = body.0.target();
+        let resuming = target.clone();
+        idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { pauses::resume(db, &resuming).await.map(drop) }.boxed()
+        })
+        .await?;
         self.doorbell.ring();
-        tracing::info!(kind, retried, "an operator retried dead jobs");
-        Ok(Json(RetriedJobs::new(retried)))
+        tracing::info!(?target, "an operator resumed jobs");
+        self.pauses().await
     }
 
     /// Show any job
@@ -208,6 +315,41 @@ impl Api {
         let job = jobs::get(&self.db, id).await?;
         let log = jobs::attempts(&self.db, id).await?;
         Ok(AdminJob::from(job).with(log))
+    }
+
+    async fn pauses(&self) -> Result<Json<JobPauses>, Problem> {
+        let pauses = pauses::list(&self.db).await?;
+        let data = pauses.into_iter().map(JobPause::from).collect();
+        Ok(Json(JobPauses { data }))
+    }
+}
+
+/// The jobs that an order is about, which is given in parts.
+struct Sweep(List);
+
+impl Sweep {
+    fn new(caller: &Caller, uri: &Uri, filter: &Filter) -> Self {
+        Self(List::about(caller.id(), uri, filter))
+    }
+
+    fn position(&self, keys: &Keys, cursor: Option<&str>) -> Result<Option<Position>, Problem> {
+        let Some(cursor) = cursor else {
+            return Ok(None);
+        };
+        let place: Place = self.0.position(keys, cursor)?;
+        Ok(Some(place.position().ok_or(Error::InvalidCursor)?))
+    }
+
+    fn cursor(&self, keys: &Keys, done: &Done) -> Option<String> {
+        Some(self.0.cursor(keys, &Place::from(done.next?)))
+    }
+}
+
+/// Nothing is logged of what only counted.
+fn report(mode: Mode, filter: &Filter, done: &Done, what: &str) {
+    if mode == Mode::Change {
+        let filter = serde_json::json!(filter);
+        tracing::info!(%filter, matched = done.matched, changed = done.changed, "{what}");
     }
 }
 

@@ -108,6 +108,7 @@ impl From<jobs::Record> for Job {
             attempt,
             max_attempts,
             crashes: _,
+            deferrals: _,
             cancel_requested: _,
             worker_id: _,
             progress,
@@ -116,7 +117,6 @@ impl From<jobs::Record> for Job {
             trace_context: _,
             created_at,
             finished_at,
-            place: _,
         } = job;
         Self {
             id: public_id,

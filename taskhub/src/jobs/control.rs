@@ -1,13 +1,10 @@
 //! What people do to jobs: call them off, and have them tried anew.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Job;
 use crate::{Error, Refusal, Result};
-
-/// How many are tried anew in one transaction.
-const BATCH: i64 = 500;
 
 /// What a cancellation came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,7 +82,7 @@ pub async fn retry(db: &mut PgConnection, public_id: Uuid) -> Result<()> {
             for update
         ), replayed as (
             update job
-            set state = 'ready', run_at = now(), attempt = 0, crashes = 0, finished_at = null, worker_id = null,
+            set state = 'ready', run_at = now(), attempt = 0, crashes = 0, deferrals = 0, finished_at = null, worker_id = null,
                 progress = null, result = null, cancel_requested = false
             from finished
             where job.id = finished.id
@@ -112,60 +109,8 @@ pub async fn retry(db: &mut PgConnection, public_id: Uuid) -> Result<()> {
     }
 }
 
-/// Has every dead job tried anew, or those of one kind, and tells how many. Left out is whose equal
-/// waits or runs.
-///
-/// # Errors
-/// Where the database fails; what was retried until then stays so.
-pub async fn retry_all(db: &PgPool, kind: Option<&str>) -> Result<u64> {
-    let mut retried = 0;
-    let mut after = 0;
-    loop {
-        let batch = sqlx::query!(
-            r#"
-            with page as materialized (
-                select id, unique_key from job
-                where state = 'dead' and kind = coalesce($1, kind) and id > $2
-                order by id
-                limit $3
-                for update skip locked
-            ), dead as (
-                -- Of several with one key, the newest.
-                select max(id) as id from page group by coalesce(unique_key, id::text)
-            ), replayed as (
-                update job
-                set state = 'ready', run_at = now(), attempt = 0, crashes = 0, finished_at = null,
-                    worker_id = null, progress = null, result = null, cancel_requested = false
-                from dead
-                where job.id = dead.id and (
-                    job.unique_forever or not exists (
-                        select from job as twin
-                        where twin.unique_key = job.unique_key and twin.state in ('scheduled', 'ready', 'running')
-                    )
-                )
-                returning job.id
-            ), logged as (
-                insert into job_log (job_id, attempt, outcome) select id, 0, 'replayed' from replayed
-            )
-            select (select max(id) from page) as last, (select count(*) from replayed) as "count!"
-            "#,
-            kind,
-            after,
-            BATCH,
-        )
-        .fetch_one(db)
-        .await
-        .map_err(equal_is_live)?;
-        let Some(last) = batch.last else {
-            return Ok(retried);
-        };
-        after = last;
-        retried += u64::try_from(batch.count).unwrap_or_default();
-    }
-}
-
 /// An equal job came in between.
-fn equal_is_live(error: sqlx::Error) -> Error {
+pub(super) fn equal_is_live(error: sqlx::Error) -> Error {
     match error
         .as_database_error()
         .and_then(|error| error.constraint())

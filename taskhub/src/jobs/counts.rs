@@ -25,12 +25,17 @@ pub struct Count {
     pub oldest: Duration,
     /// Whether there is a worker for the queue.
     pub served: bool,
+    /// Whether an operator has paused the queue or the kind, so that the due ones wait for that.
+    pub is_paused: bool,
 }
 
 /// All of them together.
 #[derive(Debug, Default)]
 pub struct Totals {
+    /// Without those that are paused.
     pub due: i64,
+    /// Due, and an operator has paused their queue or kind.
+    pub paused: i64,
     pub scheduled: i64,
     pub running: i64,
     pub dead: i64,
@@ -38,7 +43,10 @@ pub struct Totals {
     pub unknown: i64,
     /// Those that wait, now or for later, in queues that no worker serves.
     pub unserved: i64,
+    /// How long the first of the due ones has been waiting.
     pub oldest: Duration,
+    /// How long the first of the paused ones has been waiting.
+    pub paused_oldest: Duration,
 }
 
 impl Count {
@@ -50,28 +58,26 @@ impl Count {
 
 impl Totals {
     pub fn of(counts: &[Count]) -> Self {
-        let sum = |number: fn(&Count) -> i64| counts.iter().map(number).sum();
-        Self {
-            due: sum(|count| count.due),
-            scheduled: sum(|count| count.scheduled),
-            running: sum(|count| count.running),
-            dead: sum(|count| count.dead),
-            unknown: counts
-                .iter()
-                .filter(|count| !count.is_known())
-                .map(|count| count.due)
-                .sum(),
-            unserved: counts
-                .iter()
-                .filter(|count| !count.served)
-                .map(|count| count.due + count.scheduled)
-                .sum(),
-            oldest: counts
-                .iter()
-                .map(|count| count.oldest)
-                .max()
-                .unwrap_or_default(),
+        let mut totals = Self::default();
+        for count in counts {
+            totals.scheduled += count.scheduled;
+            totals.running += count.running;
+            totals.dead += count.dead;
+            if !count.served {
+                totals.unserved += count.due + count.scheduled;
+            }
+            if count.is_paused {
+                totals.paused += count.due;
+                totals.paused_oldest = totals.paused_oldest.max(count.oldest);
+                continue;
+            }
+            totals.due += count.due;
+            totals.oldest = totals.oldest.max(count.oldest);
+            if !count.is_known() {
+                totals.unknown += count.due;
+            }
         }
+        totals
     }
 }
 
@@ -165,7 +171,9 @@ pub async fn count(db: &PgPool) -> Result<Vec<Count>> {
             exists (
                 select from leader
                 where name = 'jobs:' || counted.queue and lease_until > now() - interval '10 seconds'
-            ) as "served!"
+            ) as "served!",
+            kind = any(array(select name from job_pause where scope = 'kind'))
+                or queue = any(array(select name from job_pause where scope = 'queue')) as "is_paused!"
         from counted
         group by queue, kind, args_version
         order by queue, kind, args_version
@@ -184,6 +192,7 @@ pub async fn count(db: &PgPool) -> Result<Vec<Count>> {
         dead: row.dead,
         oldest: Duration::try_from_secs_f64(row.oldest).unwrap_or_default(),
         served: row.served,
+        is_paused: row.is_paused,
     });
     Ok(counts.collect())
 }

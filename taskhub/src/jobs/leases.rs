@@ -17,7 +17,9 @@ use uuid::Uuid;
 use super::{Job, Rules};
 use crate::Result;
 
+pub(super) use claims::Row;
 pub use claims::{Claim, Left, claim, left};
+pub(super) use ends::stored;
 pub use ends::{
     Completed, LeaseLost, Setback, cancelled, complete, complete_all, complete_with, fail,
     hand_back,

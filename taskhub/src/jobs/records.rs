@@ -70,6 +70,8 @@ pub struct Record {
     pub max_attempts: i32,
     /// How many of them ended with the worker's death.
     pub crashes: i32,
+    /// How often somebody else, such as a mail server, asked for more time. Such an attempt is not counted.
+    pub deferrals: i32,
     pub cancel_requested: bool,
     pub worker_id: Option<String>,
     pub progress: Option<Value>,
@@ -79,9 +81,6 @@ pub struct Record {
     pub trace_context: Option<String>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
-    /// Its place in a list.
-    #[serde(skip)]
-    pub place: i64,
 }
 
 /// How an attempt ended, or what was done to the job.
@@ -95,21 +94,46 @@ pub struct Attempt {
     pub at: DateTime<Utc>,
 }
 
-/// Which jobs to list; without anything, all.
-#[derive(Clone, Debug, Default)]
+/// Which jobs are meant: those that fit everything that is given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Filter {
     pub state: Option<State>,
     pub kind: Option<String>,
     pub queue: Option<String>,
+    /// A username, or a user's id.
+    pub user: Option<String>,
+    /// A part of the arguments, which are read as JSON text; upper and lower case are the same.
+    pub args: Option<String>,
+    /// A part of the last error; upper and lower case are the same.
+    pub error: Option<String>,
+    /// Enqueued at that time or later.
+    pub created_after: Option<DateTime<Utc>>,
+    /// Enqueued before.
+    pub created_before: Option<DateTime<Utc>>,
+    /// Done, given up or cancelled at that time or later.
+    pub finished_after: Option<DateTime<Utc>>,
+    /// Done, given up or cancelled before.
+    pub finished_before: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    /// Whether nothing can fit: no stored text holds U+0000, and the database does not even take it.
+    pub(super) fn is_impossible(&self) -> bool {
+        let texts = [&self.kind, &self.queue, &self.user, &self.args, &self.error];
+        texts.into_iter().flatten().any(|text| text.contains('\0'))
+    }
 }
 
 /// Some jobs, the newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Page {
     pub jobs: Vec<Record>,
-    /// What to list [`after`](list) for the next page, if there is one.
+    /// What to list [`after`](list) for the next page, if there may be one.
     pub next: Option<i64>,
 }
+
+/// So many jobs are looked at for one page: a page of a rare thing ends early, and the next goes on.
+const SCAN: i64 = 10_000;
 
 /// # Errors
 /// [`Refusal::NotFound`].
@@ -130,8 +154,8 @@ async fn find(db: &PgPool, public_id: Uuid, reader: Option<Uuid>) -> Result<Reco
         Record,
         r#"
         select public_id, kind, args_version, args, queue, priority, state as "state: State", workspace_id, user_id,
-            run_at, attempt, max_attempts, crashes, cancel_requested, worker_id, progress, result, last_error,
-            trace_context, created_at, finished_at, id as place
+            run_at, attempt, max_attempts, crashes, deferrals, cancel_requested, worker_id, progress, result, last_error,
+            trace_context, created_at, finished_at
         from job
         where public_id = $1 and (
             $2::uuid is null or user_id = $2
@@ -178,76 +202,167 @@ pub async fn attempts(db: &PgPool, public_id: Uuid) -> Result<Vec<Attempt>> {
     .await?)
 }
 
-/// Up to `limit` jobs that were enqueued before `after`, a [`Page::next`].
+/// Up to `limit` jobs that were enqueued before `after`, a [`Page::next`]. At most ten thousand are looked
+/// at, so that a page may hold fewer, or none, and others still follow.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn list(db: &PgPool, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Page> {
+    if filter.is_impossible() {
+        return Ok(Page::default());
+    }
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut jobs = match filter.state {
-        Some(state) => in_state(db, state, filter, after, one_more).await?,
-        None => in_any_state(db, filter, after, one_more).await?,
+    let by_state_alone = Filter {
+        state: filter.state,
+        ..Filter::default()
     };
-    let more = jobs.len() > limit;
-    jobs.truncate(limit);
+    let (mut ids, rest) = if *filter == by_state_alone {
+        (scan(db, filter.state, None, after, one_more).await?, None)
+    } else {
+        let user = match &filter.user {
+            Some(user) => match user_id(db, user).await? {
+                Some(user) => Some(user),
+                None => return Ok(Page::default()),
+            },
+            None => None,
+        };
+        let looked_at = scan(db, filter.state, user, after, SCAN).await?;
+        let is_cut = i64::try_from(looked_at.len()).is_ok_and(|count| count >= SCAN);
+        let rest = looked_at.last().copied().filter(|_| is_cut);
+        (matching(db, &looked_at, filter, one_more).await?, rest)
+    };
+    let more = ids.len() > limit;
+    ids.truncate(limit);
     Ok(Page {
-        next: jobs.last().filter(|_| more).map(|job| job.place),
-        jobs,
+        next: if more { ids.last().copied() } else { rest },
+        jobs: records(db, &ids).await?,
     })
 }
 
-/// In the order of an index of its own, which is asked for in a form that no other suits: by their ids one
-/// could read a million of other states first.
-async fn in_state(
+/// The user of that name or id.
+pub(super) async fn user_id(db: &PgPool, user: &str) -> Result<Option<Uuid>> {
+    if let Ok(id) = user.parse() {
+        return Ok(Some(id));
+    }
+    let id = sqlx::query_scalar!(
+        "select id from user_account where username = lower($1)",
+        user
+    );
+    Ok(id.fetch_optional(db).await?)
+}
+
+/// The newest `limit` jobs before `after`: those of a person, or else in a state, or else all. Each in the
+/// order of an index of its own, which is asked for in a form that no other suits: by their ids one could
+/// read a million of other states first.
+async fn scan(
     db: &PgPool,
-    state: State,
-    filter: &Filter,
+    state: Option<State>,
+    user: Option<Uuid>,
     after: Option<i64>,
     limit: i64,
-) -> Result<Vec<Record>> {
-    Ok(sqlx::query_as!(
-        Record,
-        r#"
-        select public_id, kind, args_version, args, queue, priority, state as "state: State", workspace_id, user_id,
-            run_at, attempt, max_attempts, crashes, cancel_requested, worker_id, progress, result, last_error,
-            trace_context, created_at, finished_at, id as place
-        from job
-        where state >= $1 and (state, id) < ($1, $2)
-            and ($3::text is null or kind = $3) and ($4::text is null or queue = $4)
-        order by state desc, id desc
-        limit $5
-        "#,
-        state.name(),
-        after.unwrap_or(i64::MAX),
+) -> Result<Vec<i64>> {
+    let after = after.unwrap_or(i64::MAX);
+    let ids = match (user, state) {
+        (Some(user), _) => {
+            sqlx::query_scalar!(
+                "
+            select id from job
+            where user_id >= $1 and (user_id, id) < ($1, $2)
+            order by user_id desc, id desc
+            limit $3
+            ",
+                user,
+                after,
+                limit,
+            )
+            .fetch_all(db)
+            .await?
+        }
+        (None, Some(state)) => {
+            sqlx::query_scalar!(
+                "
+            select id from job
+            where state >= $1 and (state, id) < ($1, $2)
+            order by state desc, id desc
+            limit $3
+            ",
+                state.name(),
+                after,
+                limit,
+            )
+            .fetch_all(db)
+            .await?
+        }
+        (None, None) => {
+            sqlx::query_scalar!(
+                "select id from job where id < $1 order by id desc limit $2",
+                after,
+                limit,
+            )
+            .fetch_all(db)
+            .await?
+        }
+    };
+    Ok(ids)
+}
+
+/// Up to `limit` of `ids` that fit the filter, the newest first. The user must be given by id.
+pub(super) async fn matching(
+    db: &PgPool,
+    ids: &[i64],
+    filter: &Filter,
+    limit: i64,
+) -> Result<Vec<i64>> {
+    Ok(sqlx::query_scalar!(
+        "
+        select id from job
+        where id = any($1)
+            and ($2::text is null or state = $2)
+            and ($3::text is null or kind = $3)
+            and ($4::text is null or queue = $4)
+            and ($5::text is null or strpos(lower(args::text), lower($5)) > 0)
+            and ($6::text is null or strpos(lower(last_error), lower($6)) > 0)
+            and ($7::timestamptz is null or created_at >= $7)
+            and ($8::timestamptz is null or created_at < $8)
+            and ($9::timestamptz is null or finished_at >= $9)
+            and ($10::timestamptz is null or finished_at < $10)
+            and ($11::uuid is null or user_id = $11)
+        order by id desc
+        limit $12
+        ",
+        ids,
+        filter.state.map(State::name),
         filter.kind,
         filter.queue,
+        filter.args,
+        filter.error,
+        filter.created_after,
+        filter.created_before,
+        filter.finished_after,
+        filter.finished_before,
+        filter
+            .user
+            .as_deref()
+            .and_then(|user| user.parse::<Uuid>().ok()),
         limit,
     )
     .fetch_all(db)
     .await?)
 }
 
-async fn in_any_state(
-    db: &PgPool,
-    filter: &Filter,
-    after: Option<i64>,
-    limit: i64,
-) -> Result<Vec<Record>> {
+/// These, the newest first.
+async fn records(db: &PgPool, ids: &[i64]) -> Result<Vec<Record>> {
     Ok(sqlx::query_as!(
         Record,
         r#"
         select public_id, kind, args_version, args, queue, priority, state as "state: State", workspace_id, user_id,
-            run_at, attempt, max_attempts, crashes, cancel_requested, worker_id, progress, result, last_error,
-            trace_context, created_at, finished_at, id as place
+            run_at, attempt, max_attempts, crashes, deferrals, cancel_requested, worker_id, progress, result, last_error,
+            trace_context, created_at, finished_at
         from job
-        where id < $1 and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
+        where id = any($1)
         order by id desc
-        limit $4
         "#,
-        after.unwrap_or(i64::MAX),
-        filter.kind,
-        filter.queue,
-        limit,
+        ids,
     )
     .fetch_all(db)
     .await?)

@@ -18,6 +18,8 @@ pub struct Rules {
     pub priority: i16,
     /// How often it is tried before it is dead.
     pub max_attempts: i32,
+    /// How often somebody else, such as a mail server, may put it off without an attempt being counted.
+    pub max_deferrals: i32,
     pub backoff: Backoff,
     /// The longest an attempt may take. It is ended then and counts as failed.
     pub timeout: Duration,
@@ -25,6 +27,8 @@ pub struct Rules {
     pub lease: Option<Duration>,
     /// How many run at a time, over all workers.
     pub concurrency: Option<u32>,
+    /// The group under whose name it shares a rate limit with other kinds, see [`super::limits`].
+    pub limit_group: Option<&'static str>,
     pub uniqueness: Uniqueness,
 }
 
@@ -55,6 +59,8 @@ const USUAL: Rules = Rules {
     queue: crate::queue::DEFAULT,
     priority: 100,
     max_attempts: 10,
+    // With the pauses below, for more than a day: some quotas are daily.
+    max_deferrals: 50,
     backoff: Backoff {
         base: Duration::from_secs(5),
         cap: HOUR,
@@ -62,6 +68,7 @@ const USUAL: Rules = Rules {
     timeout: MINUTE,
     lease: None,
     concurrency: None,
+    limit_group: None,
     uniqueness: Uniqueness::WhileLive,
 };
 
@@ -75,6 +82,7 @@ const HOUSEKEEPING: Rules = Rules {
 
 const WELCOME_EMAIL: Rules = Rules {
     kind: "welcome_email",
+    limit_group: Some(super::limits::MAIL),
     uniqueness: Uniqueness::Forever,
     ..USUAL
 };
@@ -83,8 +91,10 @@ const WELCOME_EMAIL: Rules = Rules {
 /// an hour later it is of no use.
 const PASSWORD_RESET_EMAIL: Rules = Rules {
     kind: "password_reset_email",
+    limit_group: Some(super::limits::MAIL),
     priority: 50,
     max_attempts: 6,
+    max_deferrals: 10,
     lease: Some(Duration::from_secs(20)),
     ..USUAL
 };

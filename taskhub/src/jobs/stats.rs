@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::counts;
+use super::{
+    counts,
+    limits::{self, Limit},
+    pauses::{self, Pause},
+};
 use crate::Result;
 
 /// How far back attempts are counted: so many minutes, and so many attempts.
@@ -17,11 +21,14 @@ const ATTEMPTS: i64 = 10_000;
 pub struct KindStats {
     pub queue: String,
     pub kind: String,
+    /// Without those that are paused.
     pub due: i64,
+    /// Due, and an operator has paused the queue or the kind.
+    pub paused: i64,
     pub scheduled: i64,
     pub running: i64,
     pub dead: i64,
-    /// How long the first of the due ones has been waiting.
+    /// How long the first of the due or paused ones has been waiting.
     pub oldest_seconds: f64,
     /// Within the last minutes, see [`Stats`].
     pub succeeded: i64,
@@ -39,6 +46,10 @@ pub struct Stats {
     /// The time that attempts are counted over; less than five minutes where there were very many.
     pub period_seconds: f64,
     pub kinds: Vec<KindStats>,
+    /// What operators hold back.
+    pub pauses: Vec<Pause>,
+    /// How many jobs of some kinds may begin in a period.
+    pub limits: Vec<Limit>,
 }
 
 /// # Errors
@@ -47,7 +58,11 @@ pub async fn stats(db: &PgPool) -> Result<Stats> {
     let mut kinds: BTreeMap<(String, String), KindStats> = BTreeMap::new();
     for count in counts::count(db).await? {
         let kind = entry(&mut kinds, &count.queue, &count.kind);
-        kind.due += count.due;
+        if count.is_paused {
+            kind.paused += count.due;
+        } else {
+            kind.due += count.due;
+        }
         kind.scheduled += count.scheduled;
         kind.running += count.running;
         kind.dead += count.dead;
@@ -102,6 +117,8 @@ pub async fn stats(db: &PgPool) -> Result<Stats> {
     Ok(Stats {
         period_seconds,
         kinds: kinds.into_values().collect(),
+        pauses: pauses::list(db).await?,
+        limits: limits::list(db).await?,
     })
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{KINDS, Rules};
+use super::{KINDS, Rules, limits::Allowance};
 use crate::Result;
 
 /// How many jobs are moved at a time.
@@ -29,6 +29,8 @@ pub struct Due {
     pub ids: Vec<i64>,
     /// Whether there are others beside them.
     pub more: bool,
+    /// When the next job of a kind may begin that has reached its rate limit.
+    pub again: Option<Duration>,
 }
 
 /// All due jobs of a kind and version that are equally urgent.
@@ -36,6 +38,8 @@ struct Group {
     priority: i16,
     kind: String,
     args_version: i16,
+    is_paused: bool,
+    has_rate: bool,
 }
 
 /// Moves up to a thousand jobs whose time has come to those that are due, the urgent ones first, and
@@ -90,16 +94,22 @@ pub async fn promote(db: &PgPool, queue: &str) -> Result<u64> {
     .rows_affected())
 }
 
-/// A few due jobs of those that are [urgent](URGENT), in the order in which they are to be done.
+/// A few due jobs of those that are [urgent](URGENT) and not paused, in the order in which they are to be
+/// done.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn urgent(db: &PgPool, queue: &str) -> Result<Vec<i64>> {
     Ok(sqlx::query_scalar!(
         "
-        select id from job
-        where queue = $1 and state = 'ready' and priority <= $2 and run_at <= now()
-        order by priority, kind, args_version, share, run_at, id
+        select id from (
+            select id, kind, queue from job
+            where queue = $1 and state = 'ready' and priority <= $2 and run_at <= now()
+            order by priority, kind, args_version, share, run_at, id
+            limit 512
+        ) as urgent
+        where kind <> all(array(select name from job_pause where scope = 'kind'))
+            and queue <> all(array(select name from job_pause where scope = 'queue'))
         limit 16
         ",
         queue,
@@ -110,7 +120,8 @@ pub async fn urgent(db: &PgPool, queue: &str) -> Result<Vec<i64>> {
 }
 
 /// Up to `limit` due jobs. Of those that only a newer program may know there are an eighth as many, of
-/// all their kinds together, so that they do not crowd out the rest; of a limited kind, as many as may run.
+/// all their kinds together, so that they do not crowd out the rest; of a limited kind, as many as may run
+/// or begin; of what is paused, none.
 ///
 /// Each group of jobs is one range of the index, of which the beginning is read: neither jobs for
 /// later nor a long queue make it slower.
@@ -119,11 +130,26 @@ pub async fn urgent(db: &PgPool, queue: &str) -> Result<Vec<i64>> {
 /// Where the database fails.
 pub async fn due(db: &PgPool, queue: &str, limit: usize) -> Result<Due> {
     if let Some(ids) = few(db, queue, FEW.min(limit)).await? {
-        return Ok(Due { ids, more: false });
+        return Ok(Due {
+            ids,
+            ..Due::default()
+        });
     }
-    let groups = groups(db, queue).await?;
+    let mut groups = groups(db, queue).await?;
+    groups.retain(|group| !group.is_paused);
     let room = room(db, &groups).await?;
-    let mut due = Due::default();
+    let mut allowance = if groups.iter().any(|group| group.has_rate) {
+        Allowance::look(db).await?
+    } else {
+        Allowance::default()
+    };
+    let mut due = Due {
+        again: groups
+            .iter()
+            .filter_map(|group| allowance.wait(&group.kind))
+            .min(),
+        ..Due::default()
+    };
     let mut unknown = Unknown {
         room: limit / 8,
         groups: groups.iter().filter(|group| !group.is_known()).count(),
@@ -135,11 +161,14 @@ pub async fn due(db: &PgPool, queue: &str, limit: usize) -> Result<Due> {
         }
         let quotas: Vec<usize> = level
             .iter()
-            .map(|group| group.quota(limit, &room, &mut unknown))
+            .map(|group| group.quota(limit, &room, &allowance, &mut unknown))
             .collect();
         let equal = equally_urgent(db, queue, level, &quotas, limit).await?;
-        due.ids.extend(equal.ids);
-        due.more |= equal.more;
+        for job in equal {
+            due.ids.push(job.id);
+            due.more |= job.more;
+            allowance.spend(&job.kind);
+        }
     }
     Ok(due)
 }
@@ -153,22 +182,29 @@ struct One {
     share: i64,
     run_at: DateTime<Utc>,
     is_due: bool,
+    /// Whether it is paused or has a rate limit.
+    is_steered: bool,
 }
 
 impl One {
-    /// Whether no limit and no newer program has to be thought of.
+    /// Whether no pause, no limit and no newer program has to be thought of.
     fn is_plain(&self) -> bool {
-        Rules::know(&self.kind, self.args_version)
+        !self.is_steered
+            && Rules::know(&self.kind, self.args_version)
             && Rules::of(&self.kind).is_some_and(|rules| rules.concurrency.is_none())
     }
 }
 
-/// All due jobs, unless there are more than `most` or of some only a number may run.
+/// All due jobs, unless there are more than `most` or of some none or only a number may begin.
 async fn few(db: &PgPool, queue: &str, most: usize) -> Result<Option<Vec<i64>>> {
     let rows = sqlx::query_as!(
         One,
         r#"
-        select id, priority, kind, args_version, share as "share!", run_at, run_at <= now() as "is_due!" from job
+        select id, priority, kind, args_version, share as "share!", run_at, run_at <= now() as "is_due!",
+            kind = any(array(
+                select unnest(kinds) from job_limit union all select name from job_pause where scope = 'kind'
+            )) or queue = any(array(select name from job_pause where scope = 'queue')) as "is_steered!"
+        from job
         where queue = $1 and state = 'ready'
         order by priority, kind, args_version, share, run_at, id
         limit $2
@@ -185,7 +221,7 @@ async fn few(db: &PgPool, queue: &str, most: usize) -> Result<Option<Vec<i64>>> 
 }
 
 /// The due jobs that have become so within the last `time`, where they are few and none of them is
-/// limited or unknown; otherwise everything has to be looked at.
+/// paused, limited or unknown; otherwise everything has to be looked at.
 ///
 /// It begins where the last look ended: before that there may be the entries of very many jobs that are
 /// done and cannot be removed yet.
@@ -196,7 +232,11 @@ pub async fn recent(db: &PgPool, queue: &str, time: Duration) -> Result<Option<D
     let mut rows = sqlx::query_as!(
         One,
         r#"
-        select id, priority, kind, args_version, share as "share!", run_at, run_at <= now() as "is_due!" from job
+        select id, priority, kind, args_version, share as "share!", run_at, run_at <= now() as "is_due!",
+            kind = any(array(
+                select unnest(kinds) from job_limit union all select name from job_pause where scope = 'kind'
+            )) or queue = any(array(select name from job_pause where scope = 'queue')) as "is_steered!"
+        from job
         where queue = $1 and state = 'ready' and run_at > now() - make_interval(secs => $2)
         order by run_at, id
         limit $3
@@ -224,7 +264,7 @@ pub async fn recent(db: &PgPool, queue: &str, time: Duration) -> Result<Option<D
     });
     Ok(Some(Due {
         ids: in_turn(&rows),
-        more: false,
+        ..Due::default()
     }))
 }
 
@@ -248,13 +288,21 @@ impl Group {
     }
 
     /// How many of it there may be among `limit` due jobs.
-    fn quota(&self, limit: usize, room: &[(&str, usize)], unknown: &mut Unknown) -> usize {
+    fn quota(
+        &self,
+        limit: usize,
+        room: &[(&str, usize)],
+        allowance: &Allowance,
+        unknown: &mut Unknown,
+    ) -> usize {
         if !self.is_known() {
             return unknown.share();
         }
-        room.iter()
-            .find(|(kind, _)| *kind == self.kind)
-            .map_or(limit, |(_, room)| limit.min(*room))
+        let room = room.iter().find(|(kind, _)| *kind == self.kind);
+        let room = room.map_or(limit, |(_, room)| limit.min(*room));
+        allowance
+            .left(&self.kind)
+            .map_or(room, |left| room.min(left))
     }
 }
 
@@ -297,7 +345,11 @@ async fn groups(db: &PgPool, queue: &str) -> Result<Vec<Group>> {
                 limit 1
             ) as next
         )
-        select priority as "priority!", kind as "kind!", args_version as "args_version!" from waiting
+        select priority as "priority!", kind as "kind!", args_version as "args_version!",
+            kind = any(array(select name from job_pause where scope = 'kind'))
+                or $1 = any(array(select name from job_pause where scope = 'queue')) as "is_paused!",
+            kind = any(array(select unnest(kinds) from job_limit)) as "has_rate!"
+        from waiting
         "#,
         queue,
     )
@@ -336,6 +388,14 @@ async fn room(db: &PgPool, groups: &[Group]) -> Result<Vec<(&'static str, usize)
     Ok(room.collect())
 }
 
+/// A job that is to be done soon.
+struct Chosen {
+    id: i64,
+    kind: String,
+    /// Whether others like it may stand behind it.
+    more: bool,
+}
+
 /// The beginnings of all shares of `groups`, in turn. Where there are more shares than `limit`, it
 /// begins with another one each time.
 async fn equally_urgent(
@@ -344,9 +404,9 @@ async fn equally_urgent(
     groups: &[Group],
     quotas: &[usize],
     limit: usize,
-) -> Result<Due> {
+) -> Result<Vec<Chosen>> {
     let Some(first) = groups.first() else {
-        return Ok(Due::default());
+        return Ok(Vec::new());
     };
     let kinds: Vec<&str> = groups.iter().map(|group| group.kind.as_str()).collect();
     let versions: Vec<i16> = groups.iter().map(|group| group.args_version).collect();
@@ -354,7 +414,8 @@ async fn equally_urgent(
         .iter()
         .map(|quota| i64::try_from(*quota).unwrap_or(i64::MAX))
         .collect();
-    let rows = sqlx::query!(
+    Ok(sqlx::query_as!(
+        Chosen,
         r#"
         with recursive family as (
             select *
@@ -408,11 +469,13 @@ async fn equally_urgent(
                 limit portion.size
             ) as due
         ), chosen as (
-            select id, rank, run_at, quota, size,
+            select id, kind, rank, run_at, quota, size,
                 row_number() over (partition by kind, version order by rank, run_at, id) as place
             from head
         )
-        select id as "id!", rank >= size or place >= quota as "more!" from chosen
+        select id as "id!", kind as "kind!",
+            rank >= size or place >= quota or row_number() over (order by rank, run_at, id) >= $6 as "more!"
+        from chosen
         where place <= quota
         order by rank, run_at, id
         limit $6
@@ -425,9 +488,5 @@ async fn equally_urgent(
         i64::try_from(limit).unwrap_or(i64::MAX),
     )
     .fetch_all(db)
-    .await?;
-    Ok(Due {
-        more: rows.len() >= limit || rows.iter().any(|row| row.more),
-        ids: rows.into_iter().map(|row| row.id).collect(),
-    })
+    .await?)
 }

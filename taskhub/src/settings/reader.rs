@@ -13,7 +13,10 @@ use url::Url;
 use super::{
     Environment, Log, LogFormat, Program, RateLimit, Source, VARIABLES, Variable, origins,
 };
-use crate::users;
+use crate::{
+    jobs::limits::{self, Limit},
+    users,
+};
 
 /// The shortest key that HS256 is safe with (RFC 7518, section 3.2).
 const JWT_SECRET_BYTES: usize = 32;
@@ -351,6 +354,34 @@ impl<'a> Reader<'a> {
             })
         })
         .flatten()
+    }
+
+    pub(super) fn job_rates(&mut self, name: &'static str) -> Vec<Limit> {
+        let limits = self.parse(name, |text| {
+            let mut limits: Vec<Limit> = Vec::new();
+            for entry in text.split(',').map(str::trim) {
+                let limit = entry
+                    .split_once('=')
+                    .and_then(|(name, rate)| Some((name.trim(), parse_rate_limit(rate.trim())?)));
+                let Some((name, rate)) = limit else {
+                    return Err("holds something else than a kind of job, `=` and a rate, such as mail=14/1s, separated by commas".to_owned());
+                };
+                // No name is repeated in the message that is not known to be one.
+                if limits::kinds_of(name).is_empty() {
+                    return Err("names a kind of job that does not exist".to_owned());
+                }
+                if limits.iter().any(|limit| limit.name == name) {
+                    return Err(format!("names {name} twice"));
+                }
+                limits.push(Limit {
+                    name: name.to_owned(),
+                    jobs: rate.requests,
+                    period: rate.period,
+                });
+            }
+            Ok(limits)
+        });
+        limits.unwrap_or_default()
     }
 
     pub(super) fn log(&mut self) -> Log {

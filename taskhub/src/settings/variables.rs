@@ -385,6 +385,15 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Text("60"),
         "For how long a job belongs to a worker that gives no sign of life.",
     ),
+    example(
+        "mail=14/1s,erase_account=10/1m",
+        plain(
+            "JOB_RATES",
+            &[Program::Worker],
+            Fallback::Off,
+            "How many jobs of a kind may begin within a period, over all workers: `KIND=NUMBER/PERIOD`, separated by commas. `mail` stands for all e-mails together.",
+        ),
+    ),
     plain(
         "JOB_RETENTION_DAYS",
         SERVICES,

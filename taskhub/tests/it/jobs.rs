@@ -1,15 +1,19 @@
 //! Jobs as rows: how they come to be, wait, and end.
 
 mod arguments;
+mod bulk;
 mod control;
 mod enqueueing;
 mod floods;
 mod housekeeping;
 mod leases;
+mod limits;
 mod losses;
+mod pauses;
 mod periodic;
 mod plans;
 mod records;
+mod search;
 mod sharing;
 
 use std::time::Duration;

@@ -318,6 +318,35 @@ fn an_app_may_lie_below_a_host() {
 }
 
 #[test]
+fn rates_of_jobs_are_read_and_no_kind_is_made_up() {
+    let read = |value| Worker::read(&source(LOCAL, &[("JOB_RATES", value)]));
+    assert!(read("").expect("settings").job_rates.is_empty());
+    let rates = read("mail=14/1s, erase_account = 10/1m")
+        .expect("settings")
+        .job_rates;
+    let rates: Vec<_> = rates
+        .iter()
+        .map(|limit| (limit.name.as_str(), limit.jobs, limit.period.as_secs()))
+        .collect();
+    assert_eq!(rates, [("mail", 14, 1), ("erase_account", 10, 60)]);
+    for (value, reason) in [
+        ("14/1s", "something else"),
+        ("mail=14", "something else"),
+        ("mail=0/1s", "something else"),
+        ("mail=14/1s,", "something else"),
+        ("letters=14/1s", "does not exist"),
+        ("mail=14/1s,mail=15/1s", "names mail twice"),
+    ] {
+        let found = read(value).expect_err(value);
+        let [(name, detail)] = problems(&found)[..] else {
+            panic!("{found}")
+        };
+        assert_eq!(name, "JOB_RATES");
+        assert!(detail.contains(reason), "{detail}");
+    }
+}
+
+#[test]
 fn development_without_a_key_gets_a_new_one_at_each_start() {
     let key = || Api::read(&source(LOCAL, &[])).expect("settings").jwt_secret;
     let (first, second) = (key(), key());

@@ -6,7 +6,10 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex},
     thread,
+    time::{Duration, Instant},
 };
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct State {
@@ -18,6 +21,12 @@ struct State {
     taken: Vec<String>,
     /// Every recipient is refused with this.
     refusal: Option<String>,
+    /// When they came.
+    times: Vec<Instant>,
+    /// How many letters are taken within a second; any number where nothing is said.
+    rate: Option<usize>,
+    /// How many letters were refused because of that.
+    refused: usize,
 }
 
 pub(crate) struct MailServer {
@@ -64,6 +73,39 @@ impl MailServer {
         self.shared.1.notify_all();
     }
 
+    /// From now on no more letters than these are taken within any second, and the others are refused for
+    /// now, as SES does.
+    pub(crate) fn allow_per_second(&self, letters: usize) {
+        self.shared.0.lock().expect("a lock").rate = Some(letters);
+    }
+
+    pub(crate) fn refused(&self) -> usize {
+        self.shared.0.lock().expect("a lock").refused
+    }
+
+    /// From the first letter that was taken to the last.
+    pub(crate) fn span(&self) -> Duration {
+        let state = self.shared.0.lock().expect("a lock");
+        let (first, last) = (state.times.first(), state.times.last());
+        first
+            .zip(last)
+            .map_or(Duration::ZERO, |(first, last)| *last - *first)
+    }
+
+    /// The most letters that were taken within a second.
+    pub(crate) fn most_within_a_second(&self) -> usize {
+        let state = self.shared.0.lock().expect("a lock");
+        let within = |first: &Instant| {
+            let end = *first + SECOND;
+            state
+                .times
+                .iter()
+                .filter(|time| *time >= first && **time < end)
+                .count()
+        };
+        state.times.iter().map(within).max().unwrap_or(0)
+    }
+
     pub(crate) fn waiting(&self) -> usize {
         self.shared.0.lock().expect("a lock").waiting
     }
@@ -82,8 +124,14 @@ fn converse(stream: TcpStream, shared: &(Mutex<State>, Condvar)) -> Option<()> {
             "DATA" => {
                 write!(answers, "354 go on\r\n").ok()?;
                 let letter: Vec<String> = lines.by_ref().take_while(|line| line != ".").collect();
-                take(letter.join("\n"), shared);
-                write!(answers, "250 taken\r\n").ok()?;
+                match take(letter.join("\n"), shared) {
+                    true => write!(answers, "250 taken\r\n").ok()?,
+                    false => write!(
+                        answers,
+                        "454 4.7.0 Throttling failure: Maximum sending rate exceeded.\r\n"
+                    )
+                    .ok()?,
+                }
             }
             "QUIT" => {
                 write!(answers, "221 bye\r\n").ok()?;
@@ -100,8 +148,18 @@ fn converse(stream: TcpStream, shared: &(Mutex<State>, Condvar)) -> Option<()> {
     None
 }
 
-fn take(letter: String, (state, released): &(Mutex<State>, Condvar)) {
+/// Whether the letter is taken.
+fn take(letter: String, (state, released): &(Mutex<State>, Condvar)) -> bool {
     let mut state = state.lock().expect("a lock");
+    let now = Instant::now();
+    let lately = state
+        .times
+        .iter()
+        .filter(|time| now.duration_since(**time) < SECOND);
+    if state.rate.is_some_and(|rate| lately.count() >= rate) {
+        state.refused += 1;
+        return false;
+    }
     state.waiting += 1;
     let held = |state: &mut State| {
         state
@@ -112,4 +170,6 @@ fn take(letter: String, (state, released): &(Mutex<State>, Condvar)) {
     state = released.wait_while(state, held).expect("a lock");
     state.waiting -= 1;
     state.taken.push(letter);
+    state.times.push(Instant::now());
+    true
 }

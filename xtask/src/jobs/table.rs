@@ -54,6 +54,9 @@ pub(super) fn job(job: &Value) -> String {
     ];
     let rest = rest.map(|(name, field)| (name, text(&job[field])));
     facts.extend(rest.into_iter().filter(|(_, text)| text != "-"));
+    if job["deferrals"].as_i64().is_some_and(|count| count > 0) {
+        facts.push(("put off", format!("{} times", text(&job["deferrals"]))));
+    }
     let mut shown = String::new();
     for (name, value) in facts {
         let _ = writeln!(shown, "{name:<11}{value}");
@@ -77,6 +80,40 @@ pub(super) fn outcome(job: &Value) -> String {
 }
 
 pub(super) fn stats(stats: &Value) -> String {
+    let mut shown = kinds(stats);
+    let list = |field: &str| stats[field].as_array().is_some_and(|list| !list.is_empty());
+    if list("pauses") {
+        shown = format!("{shown}\n{}", pauses(&stats["pauses"]));
+    }
+    for limit in stats["limits"].as_array().into_iter().flatten() {
+        let [name, jobs, seconds] =
+            ["name", "jobs", "period_seconds"].map(|field| text(&limit[field]));
+        let _ = write!(
+            shown,
+            "\nlimit of {name}: {jobs} jobs begin in {seconds} s at most\n"
+        );
+    }
+    shown
+}
+
+/// What is paused, by whom and since when.
+pub(super) fn pauses(pauses: &Value) -> String {
+    let rows: Vec<_> = pauses
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|pause| {
+            ["scope", "name", "paused_at", "paused_by_username", "reason"]
+                .map(|field| text(&pause[field]))
+        })
+        .collect();
+    if rows.is_empty() {
+        return "nothing is paused\n".to_owned();
+    }
+    columns(["PAUSED", "NAME", "SINCE", "BY", "REASON"], rows)
+}
+
+fn kinds(stats: &Value) -> String {
     let kinds = stats["data"].as_array().cloned().unwrap_or_default();
     if kinds.is_empty() {
         return "nothing waits, runs or is dead, and no attempt was made lately\n".to_owned();
@@ -86,6 +123,7 @@ pub(super) fn stats(stats: &Value) -> String {
             "queue",
             "kind",
             "due",
+            "paused",
             "oldest_seconds",
             "scheduled",
             "running",
@@ -101,6 +139,7 @@ pub(super) fn stats(stats: &Value) -> String {
         "QUEUE",
         "KIND",
         "DUE",
+        "PAUSED",
         "OLDEST S",
         "SCHEDULED",
         "RUNNING",
@@ -203,6 +242,29 @@ mod tests {
              1a    empty_trash    running, is being cancelled  1/10     2026-11-24T09:00:00Z  -\n"
         );
         assert_eq!(jobs(&[]), "no such jobs\n");
+    }
+
+    #[test]
+    fn counts_are_followed_by_pauses_and_limits() {
+        let quiet = json!({ "data": [], "pauses": [], "limits": [] });
+        assert_eq!(
+            stats(&quiet),
+            "nothing waits, runs or is dead, and no attempt was made lately\n"
+        );
+        let pause = json!({
+            "scope": "kind", "name": "welcome_email", "paused_at": "t", "paused_by_username": "ada", "reason": null,
+        });
+        let limit = json!({ "name": "mail", "jobs": 14, "period_seconds": 1 });
+        let shown = stats(&json!({ "data": [], "pauses": [pause], "limits": [limit] }));
+        assert!(
+            shown.ends_with(
+                "\nPAUSED  NAME           SINCE  BY   REASON\n\
+                 kind    welcome_email  t      ada  -\n\
+                 \nlimit of mail: 14 jobs begin in 1 s at most\n"
+            ),
+            "{shown}"
+        );
+        assert_eq!(pauses(&json!([])), "nothing is paused\n");
     }
 
     #[test]

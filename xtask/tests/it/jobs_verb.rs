@@ -49,6 +49,11 @@ fn wrong_arguments_are_told_apart_from_failures() {
         (vec!["list", "--state", "asleep"], "possible values"),
         (vec!["list", "--limit", "0"], "--limit"),
         (vec!["retry", "--kind", "welcome_email"], "--dead"),
+        (vec!["cancel"], "<IDS>"),
+        (vec!["cancel", "--state", "dead"], "possible values"),
+        (vec!["pause"], "--kind"),
+        (vec!["pause", "--kind", "a", "--queue", "b"], "--queue"),
+        (vec!["resume"], "--kind"),
     ] {
         assert_refused(&jobs(&checkout, &arguments, None), 2, reason);
     }

@@ -1,10 +1,14 @@
 //! Jobs as operators get them: everything there is.
 
+pub(super) mod bulk;
+pub(super) mod pauses;
+
 use poem_openapi::{Enum, Object};
 use serde_json::Value;
 use taskhub::{jobs, trace::TraceContext};
 use uuid::Uuid;
 
+use self::pauses::JobPause;
 use crate::timestamp::Timestamp;
 
 /// Where a job stands, as metrics and logs say it.
@@ -72,6 +76,8 @@ pub(super) struct AdminJob {
     max_attempts: i32,
     /// How many attempts ended with the worker's death. The third is the last.
     crashes: i32,
+    /// How often somebody else, such as a mail server, asked for more time. Such an attempt is not counted.
+    deferrals: i32,
     /// Whether its worker was asked to end it.
     cancel_requested: bool,
     /// Who has it, or had it last.
@@ -125,6 +131,7 @@ impl From<jobs::Record> for AdminJob {
             attempt,
             max_attempts,
             crashes,
+            deferrals,
             cancel_requested,
             worker_id,
             progress,
@@ -133,7 +140,6 @@ impl From<jobs::Record> for AdminJob {
             trace_context,
             created_at,
             finished_at,
-            place: _,
         } = job;
         Self {
             id: public_id,
@@ -149,6 +155,7 @@ impl From<jobs::Record> for AdminJob {
             attempt,
             max_attempts,
             crashes,
+            deferrals,
             cancel_requested,
             worker_id,
             progress,
@@ -192,30 +199,6 @@ pub(super) struct AdminJobPage {
     pub(super) has_more: bool,
 }
 
-/// Which dead jobs are meant.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-pub(super) struct DeadJobs {
-    /// Those of this kind; all where it is left out.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    pub(super) kind: Option<String>,
-}
-
-/// What became of dead jobs.
-#[derive(Object)]
-pub(super) struct RetriedJobs {
-    /// How many are tried anew.
-    retried: i64,
-}
-
-impl RetriedJobs {
-    pub(super) fn new(retried: u64) -> Self {
-        Self {
-            retried: i64::try_from(retried).unwrap_or(i64::MAX),
-        }
-    }
-}
-
 /// How the job system is doing.
 #[derive(Object)]
 pub(super) struct JobStats {
@@ -224,6 +207,19 @@ pub(super) struct JobStats {
     period_seconds: i64,
     /// All kinds that have jobs waiting, running or dead, or had attempts.
     data: Vec<JobKindStats>,
+    /// The queues and kinds that are paused.
+    pauses: Vec<JobPause>,
+    /// The rate limits of kinds, from the workers' setting `JOB_RATES`.
+    limits: Vec<JobLimit>,
+}
+
+/// How many jobs of some kinds may begin within a period, over all workers.
+#[derive(Object)]
+struct JobLimit {
+    /// A kind, or `mail` for all kinds that send an e-mail.
+    name: String,
+    jobs: i64,
+    period_seconds: i64,
 }
 
 /// One kind of job in one queue.
@@ -231,12 +227,15 @@ pub(super) struct JobStats {
 struct JobKindStats {
     queue: String,
     kind: String,
+    /// Due, and free to begin.
     due: i64,
+    /// Due, and held back because the queue or the kind is paused.
+    paused: i64,
     /// For later, or waiting for its next attempt.
     scheduled: i64,
     running: i64,
     dead: i64,
-    /// How long the first of the due ones has been waiting.
+    /// How long the first of the due or paused ones has been waiting.
     oldest_seconds: i64,
     /// Attempts within the period that succeeded.
     succeeded: i64,
@@ -253,11 +252,26 @@ impl From<jobs::Stats> for JobStats {
         let jobs::Stats {
             period_seconds,
             kinds,
+            pauses,
+            limits,
         } = stats;
         Self {
             // Never 0, because people divide by it.
             period_seconds: seconds(period_seconds).max(1),
             data: kinds.into_iter().map(JobKindStats::from).collect(),
+            pauses: pauses.into_iter().map(JobPause::from).collect(),
+            limits: limits.into_iter().map(JobLimit::from).collect(),
+        }
+    }
+}
+
+impl From<jobs::limits::Limit> for JobLimit {
+    fn from(limit: jobs::limits::Limit) -> Self {
+        let jobs::limits::Limit { name, jobs, period } = limit;
+        Self {
+            name,
+            jobs: jobs.into(),
+            period_seconds: seconds(period.as_secs_f64()),
         }
     }
 }
@@ -268,6 +282,7 @@ impl From<jobs::KindStats> for JobKindStats {
             queue,
             kind,
             due,
+            paused,
             scheduled,
             running,
             dead,
@@ -281,6 +296,7 @@ impl From<jobs::KindStats> for JobKindStats {
             queue,
             kind,
             due,
+            paused,
             scheduled,
             running,
             dead,

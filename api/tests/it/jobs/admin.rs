@@ -1,5 +1,7 @@
 //! Jobs over HTTP, as operators see and steer them.
 
+mod many;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use taskhub_api::operators::Operators;
@@ -53,6 +55,9 @@ async fn only_operators_who_asked_for_it_may_look_and_steer() {
         (Method::POST, format!("{JOBS}/{id}/retry")),
         (Method::POST, format!("{JOBS}/{id}/cancel")),
         (Method::POST, format!("{JOBS}/retry")),
+        (Method::POST, format!("{JOBS}/cancel")),
+        (Method::POST, format!("{JOBS}/pause")),
+        (Method::POST, format!("{JOBS}/resume")),
     ] {
         for user in [&plain, &stranger] {
             let request = service.by(user, method.clone(), &path).json(&json!({}));

@@ -147,7 +147,7 @@ pub async fn fail(db: &PgPool, lease: &Lease, error: &str) -> Result<Option<Setb
 }
 
 /// A text as PostgreSQL takes it, which knows no U+0000, and no longer than anybody would read.
-fn stored(error: &str) -> String {
+pub(in crate::jobs) fn stored(error: &str) -> String {
     let clean = error.chars().map(|c| {
         if c == '\0' {
             char::REPLACEMENT_CHARACTER
