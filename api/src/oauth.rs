@@ -6,7 +6,7 @@ use poem_openapi::{
 };
 use serde::Deserialize;
 use taskhub::{
-    Violation,
+    Violation, scopes,
     sessions::{self, Excess},
 };
 
@@ -146,6 +146,13 @@ pub(crate) fn broken_form(violations: Vec<Violation>) -> Problem {
             "grant_type is password or refresh_token",
         )
         .member("error", "unsupported_grant_type");
+    }
+    if violations
+        .iter()
+        .any(|violation| violation.pointer == "/scope")
+    {
+        return Problem::new(&problem::INVALID_SCOPE, scopes::known())
+            .member("error", "invalid_scope");
     }
     Problem::violations(violations).member("error", "invalid_request")
 }

@@ -5,7 +5,10 @@ mod tests;
 
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind as Broken};
 use serde_json::Value;
-use taskhub::Violation;
+use taskhub::{
+    Violation,
+    scopes::{self, ASKED, ASKED_BY_FORM},
+};
 
 use crate::{document::ANY_TEXT, json};
 
@@ -149,6 +152,9 @@ fn describe(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
         Broken::Format { format } => ("invalid-format", format!("must be a {format}")),
         // U+0000 has been told by itself.
         Broken::Pattern { pattern } if pattern == ANY_TEXT => return,
+        Broken::Pattern { pattern } if [&*ASKED, &*ASKED_BY_FORM].contains(&pattern) => {
+            ("unknown-scope", scopes::known())
+        }
         Broken::Pattern { pattern } => ("invalid-format", format!("must match {pattern}")),
         Broken::MinLength { limit } => (
             "too-short",

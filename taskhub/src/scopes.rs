@@ -1,6 +1,6 @@
 //! What a token lets its bearer do (RFC 6749, section 3.3).
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::LazyLock};
 
 use crate::{Error, Result};
 
@@ -11,14 +11,25 @@ pub enum Scope {
     AccountWrite,
     /// Operating the instance. Nothing includes it, and only operators are given it.
     Admin,
+    /// Was given by earlier releases, and allows nothing.
     ProjectsRead,
+    /// As [`Self::ProjectsRead`].
     ProjectsWrite,
     TasksRead,
     TasksWrite,
 }
 
 impl Scope {
-    /// Every right there is, in the order of their names.
+    /// What some operation needs, in the order of their names.
+    pub const OFFERED: [Self; 5] = [
+        Self::AccountRead,
+        Self::AccountWrite,
+        Self::Admin,
+        Self::TasksRead,
+        Self::TasksWrite,
+    ];
+
+    /// Every right that a session may have, in the order of their names.
     pub const ALL: [Self; 7] = [
         Self::AccountRead,
         Self::AccountWrite,
@@ -42,6 +53,10 @@ impl Scope {
         }
     }
 
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+
     /// The right that includes this one: who may write may read.
     fn included_in(self) -> Option<Self> {
         match self {
@@ -60,7 +75,7 @@ pub struct Scopes(BTreeSet<Scope>);
 impl Scopes {
     /// Everything that a person may do with what is theirs.
     pub fn own() -> Self {
-        let own = Scope::ALL.into_iter();
+        let own = Scope::OFFERED.into_iter();
         Self(own.filter(|scope| *scope != Scope::Admin).collect())
     }
 
@@ -69,6 +84,12 @@ impl Scopes {
         let mut rest = self.0.clone();
         rest.remove(&scope);
         (!rest.is_empty()).then_some(Self(rest))
+    }
+
+    /// Those that were stored with a session. A name of another release, which may run beside this one, allows
+    /// nothing here.
+    pub fn stored(names: &str) -> Self {
+        Self(names.split_whitespace().filter_map(Scope::named).collect())
     }
 
     /// Whether `scope` is among them, by itself or within another.
@@ -100,7 +121,7 @@ impl FromStr for Scopes {
     fn from_str(names: &str) -> Result<Self> {
         let scopes: BTreeSet<Scope> = names
             .split_whitespace()
-            .map(|name| Scope::ALL.into_iter().find(|scope| scope.name() == name))
+            .map(Scope::named)
             .collect::<Option<_>>()
             .ok_or_else(|| Error::invalid("/scope", "unknown-scope", known()))?;
         if scopes.is_empty() {
@@ -110,12 +131,25 @@ impl FromStr for Scopes {
     }
 }
 
-fn known() -> String {
+/// What is said of a name that is none.
+pub fn known() -> String {
     format!(
         "must name one or more of: {}",
-        Scope::ALL.map(Scope::name).join(", ")
+        Scope::OFFERED.map(Scope::name).join(", ")
     )
 }
+
+/// One or more of the offered names with spaces between, as a regular expression.
+pub static ASKED: LazyLock<String> = LazyLock::new(|| {
+    let names = Scope::OFFERED.map(Scope::name).join("|");
+    format!("^ *({names})( +({names}))* *$")
+});
+
+/// As [`ASKED`], also with the names of earlier releases, or empty.
+pub static ASKED_BY_FORM: LazyLock<String> = LazyLock::new(|| {
+    let names = Scope::ALL.map(Scope::name).join("|");
+    format!("^ *(({names})( +|$))*$")
+});
 
 #[cfg(test)]
 mod tests {
@@ -139,6 +173,13 @@ mod tests {
         );
         let scopes: Scopes = " tasks:read account:read tasks:read ".parse().unwrap();
         assert_eq!(scopes.to_string(), "account:read tasks:read");
+    }
+
+    #[test]
+    fn what_another_release_stored_is_passed_over() {
+        let scopes = Scopes::stored("comments:write projects:read tasks:read");
+        assert_eq!(scopes.to_string(), "projects:read tasks:read");
+        assert!(!Scopes::own().allow(Scope::ProjectsRead));
     }
 
     #[test]

@@ -222,7 +222,7 @@ pub async fn identify(db: &PgPool, claims: &Claims) -> Result<Caller> {
         session_id: claims.sid,
         // A zone that this release no longer knows must not lock anybody out.
         time_zone: row.time_zone.parse().unwrap_or(Tz::UTC),
-        scopes: row.scope.parse()?,
+        scopes: Scopes::stored(&row.scope),
     })
 }
 

@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use taskhub::scopes::{ASKED, ASKED_BY_FORM};
 
 use super::{component, each_operation, object, resolve, success_schema};
 
@@ -74,6 +75,11 @@ pub(super) fn apply(document: &mut Value) -> anyhow::Result<()> {
         object(all)?.extend(shared.clone());
     }
     object(&mut components["responses"])?.extend(failures::shared());
+    for (request, pattern) in [("Login", &*ASKED), ("TokenRequest", &*ASKED_BY_FORM)] {
+        if let Some(scope) = components["schemas"][request]["properties"].get_mut("scope") {
+            scope["pattern"] = pattern.as_str().into();
+        }
+    }
     let whole = document.clone();
     for (method, path, operation) in each_operation(document) {
         complete(operation, &whole, &method, &path).with_context(|| format!("{method} {path}"))?;

@@ -315,7 +315,7 @@ async fn signing_in_gives_a_pair_of_tokens_that_nobody_may_store() {
     );
     assert_eq!(
         tokens["scope"],
-        "account:read account:write projects:read projects:write tasks:read tasks:write"
+        "account:read account:write tasks:read tasks:write"
     );
     let me = service
         .get("/v1/me")

@@ -251,3 +251,25 @@ async fn the_newer_form_has_none_of_the_older_forms_keywords() {
     }
     look(&served(V31).await, "");
 }
+
+/// What a person can tick on a documentation page is what signing in gives and some operation asks for.
+#[tokio::test]
+async fn the_scopes_that_are_offered_are_those_that_operations_need() {
+    let document = served(V30).await;
+    let schemes = &document["components"]["securitySchemes"];
+    let offered = &schemes["password"]["flows"]["password"]["scopes"];
+    let offered: BTreeSet<_> = offered.as_object().unwrap().keys().collect();
+    let needed: Vec<_> = operations(&document)
+        .into_iter()
+        .flat_map(|(_, operation)| operation["x-required-scopes"].as_array().unwrap())
+        .collect();
+    for scope in &offered {
+        assert!(needed.iter().any(|needed| *needed == *scope), "{scope}");
+    }
+    let pattern = &document["components"]["schemas"]["Login"]["properties"]["scope"]["pattern"];
+    let pattern = pattern.as_str().unwrap();
+    for scope in &offered {
+        assert!(pattern.contains(scope.as_str()), "{scope}");
+    }
+    assert!(!pattern.contains("projects"));
+}

@@ -56,7 +56,7 @@ pub async fn refresh(db: &PgPool, keys: &Keys, token: &SecretString) -> Result<G
     };
     let lifetime = prolong(&mut transaction, keys, session.id).await?;
     transaction.commit().await?;
-    let scopes: Scopes = session.scope.parse()?;
+    let scopes = Scopes::stored(&session.scope);
     Ok(Grant {
         session_id: session.id,
         access_token: keys.access_token(&session.username, session.id, &scopes)?,
