@@ -3,6 +3,7 @@
 
 mod containers;
 mod engine;
+mod network;
 mod project;
 mod user;
 
@@ -87,6 +88,9 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn run(&mut self, signals: &Signals) -> anyhow::Result<()> {
+        let step = Step::start();
+        network::mirror_is_asked(self.project)?;
+        step.done("the build asks a mirror of crates.io that the shell names");
         let step = Step::start();
         self.project.build(signals)?;
         step.done("image built");

@@ -40,7 +40,8 @@ const OWN: [&str; 5] = [
 /// Dropping it removes containers, networks, volumes and the image.
 pub(super) struct Project<'a> {
     engine: &'a Engine,
-    folder: PathBuf,
+    /// The copy.
+    pub(super) folder: PathBuf,
     name: String,
     files: Vec<(&'static str, PathBuf)>,
 }
@@ -66,7 +67,8 @@ impl<'a> Project<'a> {
         Ok(project)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// `docker compose` in the copy.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.engine.command(&["compose"]);
         command
             .args(arguments)
