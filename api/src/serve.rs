@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{EndpointExt as _, Route, get, handler, web::Data};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use secrecy::ExposeSecret as _;
-use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use taskhub::{
     database,
     passwords::Hasher,
@@ -93,21 +93,18 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 /// Waits for the database, then refuses a schema that this program does not fit.
 async fn schema_is_current(connect: &PgConnectOptions) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut db = loop {
-        match PgConnection::connect_with(connect).await {
-            Ok(db) => break db,
+    loop {
+        match database::look(connect).await {
+            Ok(schema) => return schema.check(),
             Err(error) if started.elapsed() > DATABASE_PATIENCE => {
                 return Err(error).context("PostgreSQL did not answer for 30 s (DATABASE_URL)");
             }
             Err(error) => {
-                tracing::warn!(%error, "waiting for PostgreSQL");
+                tracing::warn!(error = format!("{error:#}"), "waiting for PostgreSQL");
                 sleep(Duration::from_secs(1)).await;
             }
         }
-    };
-    let schema = database::schema(&mut db).await?;
-    db.close().await?;
-    schema.check()
+    }
 }
 
 /// Takes what Secrets Manager changes, as far as that is possible without a restart.

@@ -1,6 +1,7 @@
 //! PostgreSQL: the pool, the embedded migrations, and whether a schema is the one this program knows.
 
 mod migration_turn;
+mod pooler;
 mod service_role;
 
 use std::{str::FromStr, time::Duration};
@@ -12,6 +13,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub use pooler::look;
+
 /// Every migration there is, embedded in the program.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -21,26 +24,27 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an idle connection counts as alive.
 const TRUST: Duration = Duration::from_secs(1);
 
-/// Ends a statement before the request that waits for it is given up.
-const STATEMENT_TIMEOUT: &str = "20s";
-
-/// How to connect, with the server's own deadlines set on every connection. Plans are kept, and tables
+/// What the server is told at the start of each connection: its own deadlines, the first of which ends a
+/// statement before the request that waits for it is given up. Plans are kept, and tables
 /// grow faster than PostgreSQL counts their rows: what was planned for a hundred must do for a million,
-/// so no table is read from end to end where there is an index.
+/// so no table is read from end to end where there is an index. The values are as the server shows them.
+const SETTINGS: [(&str, &str); 6] = [
+    ("statement_timeout", "20s"),
+    ("lock_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("client_connection_check_interval", "2s"),
+    ("timezone", "UTC"),
+    ("enable_seqscan", "off"),
+];
+
+/// How to connect, with [`SETTINGS`].
 ///
 /// # Errors
 /// Where `url` is not a PostgreSQL URL; the message does not repeat it.
 pub fn connect_options(url: &SecretString, application: &str) -> anyhow::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url.expose_secret())
         .map_err(|_| anyhow::anyhow!("DATABASE_URL is not a PostgreSQL URL"))?;
-    Ok(options.application_name(application).options([
-        ("statement_timeout", STATEMENT_TIMEOUT),
-        ("lock_timeout", "5s"),
-        ("idle_in_transaction_session_timeout", "30s"),
-        ("client_connection_check_interval", "2s"),
-        ("timezone", "UTC"),
-        ("enable_seqscan", "off"),
-    ]))
+    Ok(options.application_name(application).options(SETTINGS))
 }
 
 /// A pool that connects when it is first used.
@@ -139,6 +143,8 @@ pub enum Schema {
     Older(Vec<i64>),
     /// These versions are not known, and may have taken away what this program uses.
     Unknown(Vec<i64>),
+    /// Not PostgreSQL itself answers but a connection pooler, see [`look`].
+    Pooled,
 }
 
 impl Schema {
@@ -158,6 +164,10 @@ impl Schema {
             ),
             Self::Unknown(versions) => anyhow::bail!(
                 "the database has the migrations {versions:?}, which this release neither knows nor fits: start a newer release"
+            ),
+            Self::Pooled => anyhow::bail!(
+                "DATABASE_URL leads to a connection pooler, such as PgBouncer, that does not pass on the settings of a \
+                 connection: name PostgreSQL itself (see \"Connection poolers\" in docs/deployment.md)"
             ),
         }
         Ok(())

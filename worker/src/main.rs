@@ -8,9 +8,9 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret as _;
-use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::postgres::PgConnectOptions;
 use taskhub::{
-    database::{self, Schema},
+    database,
     rotation::Rotation,
     settings::{Failure, Source, Worker},
     telemetry,
@@ -155,7 +155,7 @@ async fn follow_secrets(mut rotation: Rotation) {
 /// Waits for the database as long as it takes, then refuses a schema that this program does not fit.
 async fn schema_is_current(connect: &PgConnectOptions) -> anyhow::Result<()> {
     let schema = loop {
-        match schema(connect).await {
+        match database::look(connect).await {
             Ok(schema) => break schema,
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "waiting for PostgreSQL");
@@ -164,13 +164,6 @@ async fn schema_is_current(connect: &PgConnectOptions) -> anyhow::Result<()> {
         }
     };
     schema.check()
-}
-
-async fn schema(connect: &PgConnectOptions) -> anyhow::Result<Schema> {
-    let mut db = PgConnection::connect_with(connect).await?;
-    let schema = database::schema(&mut db).await?;
-    db.close().await?;
-    Ok(schema)
 }
 
 fn options(

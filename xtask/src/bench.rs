@@ -3,6 +3,7 @@
 mod celery;
 mod jobs;
 mod measure;
+mod pinned;
 mod scale;
 mod usage;
 
@@ -23,12 +24,14 @@ pub(crate) struct Arguments {
 enum Subject {
     Jobs(jobs::Arguments),
     Scale(scale::Arguments),
+    Pinned(pinned::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
     match &arguments.subject {
         Subject::Jobs(arguments) => jobs::run(arguments, signals),
         Subject::Scale(arguments) => scale::run(arguments, signals),
+        Subject::Pinned(arguments) => pinned::run(arguments, signals),
     }
 }
 

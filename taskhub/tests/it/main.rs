@@ -8,6 +8,7 @@ mod jobs;
 mod lists;
 mod migrations;
 mod people;
+mod poolers;
 mod resets;
 mod search;
 mod secrets;

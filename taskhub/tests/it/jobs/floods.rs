@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use taskhub::{
+    database, idempotency,
     jobs::{
         Job, Options, When,
         counts::{self, Totals},
-        enqueue_all, enqueue_with, housekeeping,
+        enqueue_with, housekeeping,
         leases::{self, Lease, Past},
         waiting,
     },
+    sessions,
     testing::Database,
+    trash,
 };
 
 use super::{claim, enqueue};
+use crate::world::{person, task, titled};
 
 fn welcome() -> Job {
     Job::WelcomeEmail {
@@ -26,8 +30,18 @@ async fn execute(db: &PgPool, sql: &'static str) {
     sqlx::raw_sql(sql).execute(db).await.unwrap();
 }
 
-/// How many pages of 8 KiB of jobs were read so far.
 async fn blocks(db: &PgPool) -> i64 {
+    blocks_of(db, "job").await
+}
+
+/// One connection, whose reads are counted at once.
+fn alone(database: &Database) -> PgPool {
+    let options = database::connect_options(&database.url, "test").unwrap();
+    database::pool(options, 1)
+}
+
+/// How many pages of 8 KiB of a table and its indexes were read so far.
+async fn blocks_of(db: &PgPool, table: &str) -> i64 {
     sqlx::query("select pg_stat_force_next_flush()")
         .execute(db)
         .await
@@ -35,9 +49,10 @@ async fn blocks(db: &PgPool) -> i64 {
     sqlx::query_scalar(
         "
         select (heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint
-        from pg_statio_user_tables where relname = 'job'
+        from pg_statio_user_tables where relname = $1
         ",
     )
+    .bind(table)
     .fetch_one(db)
     .await
     .unwrap()
@@ -154,17 +169,22 @@ async fn jobs_in_a_queue_that_nobody_serves_are_counted() {
 #[tokio::test]
 async fn a_look_at_what_is_new_does_not_read_what_is_done() {
     let database = Database::create().await;
-    let db = &database.pool;
+    let db = &alone(&database);
     // As pg_dump does for hours.
-    let mut report = db.begin().await.unwrap();
+    let mut report = database.pool.begin().await.unwrap();
     sqlx::raw_sql("set transaction isolation level repeatable read; select count(*) from job")
         .execute(&mut *report)
         .await
         .unwrap();
-    let mut connection = db.acquire().await.unwrap();
-    for _ in 0..50 {
-        let hundred: Vec<Job> = (0..100).map(|_| welcome()).collect();
-        enqueue_all(&mut connection, &hundred).await.unwrap();
+    for _ in 0..20 {
+        execute(
+            db,
+            "
+            insert into job (kind, args_version, args, run_at)
+            select 'welcome_email', 1, '{}', now() - interval '1 minute' from generate_series(1, 100)
+            ",
+        )
+        .await;
         let held: Vec<_> = claim(db, Past::Clean)
             .await
             .iter()
@@ -174,7 +194,6 @@ async fn a_look_at_what_is_new_does_not_read_what_is_done() {
             .await
             .unwrap();
     }
-    execute(db, "update job set run_at = run_at - interval '1 minute'").await;
     execute(db, "vacuum analyze job").await;
     enqueue(db, 2).await;
     let second = Duration::from_secs(1);
@@ -234,7 +253,7 @@ async fn what_is_not_plain_is_left_to_a_look_at_everything() {
 #[tokio::test]
 async fn the_removal_of_old_jobs_does_not_read_those_that_stay() {
     let database = Database::create().await;
-    let db = &database.pool;
+    let db = &alone(&database);
     let day = Duration::from_secs(24 * 3600);
     execute(
         db,
@@ -255,4 +274,83 @@ async fn the_removal_of_old_jobs_does_not_read_those_that_stay() {
     );
     let read = blocks(db).await - before;
     assert!(read < 500, "{read} pages");
+}
+
+/// Tasks that were deleted a year ago, each with a subtask that lives.
+async fn bury(db: &PgPool, count: i32) {
+    sqlx::query(
+        "
+        with template as (select * from task limit 1),
+        parent as (
+            insert into task (id, workspace_id, project_id, title, position, seq, created_by, deleted_at)
+            select gen_random_uuid(), workspace_id, project_id, title, position, seq, created_by,
+                now() - interval '1 year' - number * interval '1 second'
+            from template, generate_series(1, $1) as number
+            returning *
+        )
+        insert into task (id, workspace_id, project_id, parent_id, title, position, seq, created_by)
+        select gen_random_uuid(), workspace_id, project_id, id, title, position, seq, created_by from parent
+        ",
+    )
+    .bind(count)
+    .execute(db)
+    .await
+    .unwrap();
+    execute(db, "analyze task").await;
+}
+
+#[tokio::test]
+async fn each_page_of_the_trash_costs_the_same_however_much_stays() {
+    let database = Database::create().await;
+    let db = &alone(&database);
+    let ada = person(db, "ada").await;
+    let mut connection = database.pool.acquire().await.unwrap();
+    task(&mut connection, &ada, titled("a template")).await;
+    let month = Duration::from_secs(30 * 24 * 3600);
+    bury(db, 3000).await;
+    let before = blocks_of(db, "task").await;
+    assert_eq!(trash::empty(db, month, 100).await.unwrap(), 0);
+    let read = blocks_of(db, "task").await - before;
+    // A few for each task; with all that stay read for each page, it would be thirty times as many.
+    assert!(read < 30 * 1000, "{read} pages");
+}
+
+#[tokio::test]
+async fn sessions_and_keys_that_stay_are_not_read() {
+    let database = Database::create().await;
+    let db = &alone(&database);
+    let ada = person(db, "ada").await;
+    sqlx::query(
+        "
+        insert into session (id, user_id, scope, expires_at)
+        select gen_random_uuid(), $1, '', now() + interval '1 day' - interval '100 days' * (number % 2000 = 0)::int
+        from generate_series(1, 50000) as number
+        ",
+    )
+    .bind(ada.user_id)
+    .execute(db)
+    .await
+    .unwrap();
+    execute(
+        db,
+        "
+        insert into idempotency_key (principal, operation, key, fingerprint, outcome, expires_at)
+        select 'user:1', 'POST /v1/tasks', number::text, decode(repeat('00', 32), 'hex'), '{}',
+            now() + interval '1 day' - interval '2 days' * (number % 2000 = 0)::int
+        from generate_series(1, 50000) as number;
+        analyze session;
+        analyze idempotency_key;
+        ",
+    )
+    .await;
+    for table in ["session", "idempotency_key"] {
+        let before = blocks_of(db, table).await;
+        let removed = match table {
+            "session" => sessions::prune(db, 100).await,
+            _ => idempotency::remove_expired(db, 100).await,
+        };
+        assert_eq!(removed.unwrap(), 25, "{table}");
+        let read = blocks_of(db, table).await - before;
+        assert!(read < 500, "{read} pages of {table}");
+    }
 }
