@@ -23,11 +23,7 @@ enum Settings {
 /// A way to `database` that treats the settings like that, and leads on to PostgreSQL itself.
 async fn pooler(database: &Database, settings: Settings) -> SecretString {
     let mut url = Url::parse(database.url.expose_secret()).unwrap();
-    let server = format!(
-        "{}:{}",
-        url.host_str().unwrap(),
-        url.port().unwrap_or(5432)
-    );
+    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(listener.local_addr().unwrap().port()))

@@ -100,7 +100,9 @@ fn part(
     let portions = arguments.rate * u32::try_from(arguments.minutes * 60)? / PORTION;
     for number in 0..portions {
         let at = began + Duration::from_secs(1) * number * PORTION / arguments.rate;
-        ground.signals.wait(at.saturating_duration_since(Instant::now()))?;
+        ground
+            .signals
+            .wait(at.saturating_duration_since(Instant::now()))?;
         let order = json!({ "order": "bulk", "count": PORTION });
         ground.prober.ask(&order, ground.signals)?;
     }
@@ -134,13 +136,19 @@ fn print(free: &Part, pinned: &Part, json: bool) -> anyhow::Result<()> {
         writeln!(out, "{}", json!({ "free": free, "pinned": pinned }))?;
         return Ok(());
     }
-    writeln!(out, "| {} jobs each | alone | beside an open transaction | ratio |", free.jobs)?;
+    writeln!(
+        out,
+        "| {} jobs each | alone | beside an open transaction | ratio |",
+        free.jobs
+    )?;
     writeln!(out, "|---|---|---|---|")?;
     let rows: [(&str, fn(&Part) -> f64); 5] = [
         ("jobs/s", |part| part.jobs_per_second),
         ("blocks read per job", |part| part.blocks),
         ("CPU seconds per 1,000 jobs", |part| part.cpu),
-        ("from enqueueing to the effect, p50, ms", |part| part.start_p50),
+        ("from enqueueing to the effect, p50, ms", |part| {
+            part.start_p50
+        }),
         ("– p99, ms", |part| part.start_p99),
     ];
     for (name, of) in rows {
