@@ -46,6 +46,9 @@ const PORTION: u32 = 5;
 const LEAST_THROUGHPUT: f64 = 0.95;
 const MOST_BLOCKS: f64 = 1.2;
 
+/// One of the measures of a part.
+type Figure = fn(&Part) -> f64;
+
 #[derive(Serialize)]
 struct Part {
     jobs: u32,
@@ -142,7 +145,7 @@ fn print(free: &Part, pinned: &Part, json: bool) -> anyhow::Result<()> {
         free.jobs
     )?;
     writeln!(out, "|---|---|---|---|")?;
-    let rows: [(&str, fn(&Part) -> f64); 5] = [
+    let rows: [(&str, Figure); 5] = [
         ("jobs/s", |part| part.jobs_per_second),
         ("blocks read per job", |part| part.blocks),
         ("CPU seconds per 1,000 jobs", |part| part.cpu),
