@@ -63,7 +63,7 @@ fn html(pages: &Pages) -> Response {
          <li><a href=\"/problems\">What errors mean</a></li>\n\
          <li><a href=\"/v1/meta/limits\">Limits of this service</a></li>\n</ul>\n\
          <h2>Status</h2>\n<p>The service is {status}, release {version}. \
-         <a href=\"/health/ready\">How its parts are</a>.</p>",
+         <a href=\"/health/ready\">Health of its parts</a>.</p>",
         status = match status(pages) {
             "serving" => "up",
             _ => "about to stop",

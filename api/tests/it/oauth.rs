@@ -2,7 +2,7 @@
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
-use taskhub::scopes::Scopes;
+use taskhub::scopes::{Scope, Scopes};
 
 use crate::support::{OPERATOR, PASSWORD, Service, problem, success};
 
@@ -137,6 +137,63 @@ async fn a_form_gets_what_it_may_have_and_is_told_what_that_is() {
         ];
         let next = success(token(&service, &form).await, StatusCode::OK).await;
         assert_eq!(next["scope"], granted, "{scope}");
+    }
+}
+
+/// What the pattern of the document lets through, the server takes, and nothing else.
+#[tokio::test]
+async fn the_document_is_as_strict_about_scopes_as_the_server() {
+    let service = Service::start().await;
+    service.operator().await;
+    let document = service.get("/openapi-3.1.json").send().await.unwrap();
+    let document = success(document, StatusCode::OK).await;
+    let matches = |schema: &str, text: &str| {
+        let field = &document["components"]["schemas"][schema]["properties"]["scope"];
+        jsonschema::is_valid(field, &json!(text))
+    };
+    let mut texts: Vec<String> = [
+        "",
+        " ",
+        "7",
+        "tasks",
+        "tasks:read,tasks:write",
+        "TASKS:READ",
+    ]
+    .into_iter()
+    .chain([
+        " tasks:read  admin ",
+        "tasks:read\tadmin",
+        "admin admin",
+        "tasks:readadmin",
+    ])
+    .map(str::to_owned)
+    .collect();
+    texts.extend(Scope::ALL.map(|scope| scope.name().to_owned()));
+    for scope in &texts {
+        let form = [
+            ("grant_type", "password"),
+            ("username", OPERATOR),
+            ("password", PASSWORD),
+            ("scope", scope),
+        ];
+        let answer = token(&service, &form).await;
+        assert_eq!(
+            answer.status().is_success(),
+            matches("TokenRequest", scope),
+            "form: {scope:?}"
+        );
+        let body = json!({ "username": OPERATOR, "password": PASSWORD, "scope": scope });
+        let answer = service
+            .post("/v1/auth/login")
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.status().is_success(),
+            matches("Login", scope),
+            "JSON: {scope:?}"
+        );
     }
 }
 
