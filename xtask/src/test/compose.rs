@@ -90,7 +90,7 @@ impl Trial<'_> {
     fn run(&mut self, signals: &Signals) -> anyhow::Result<()> {
         let step = Step::start();
         network::mirror_is_asked(self.project)?;
-        step.done("the build asks a mirror of crates.io that the shell names");
+        step.done("the build asks the mirror of the registry of crates that the shell names");
         let step = Step::start();
         self.project.build(signals)?;
         step.done("image built");

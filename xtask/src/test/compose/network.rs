@@ -1,4 +1,4 @@
-//! Whether a company's mirror of crates.io reaches the build.
+//! Whether a company's mirror of the registry of crates reaches the build.
 
 use std::fs;
 
