@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, header};
+use hyper::body::Bytes;
 use percent_encoding::{percent_decode, percent_decode_str};
 use poem::Request;
 use serde_json::Value;
@@ -118,28 +119,7 @@ fn broken(name: &str, code: &'static str, detail: &str) -> Violation {
 /// Reads and checks the body, and leaves it in place for the operation.
 pub(crate) async fn body(rule: &BodyRule, request: &mut Request) -> Result<Value, Problem> {
     let too_large = || Problem::new(&problem::PAYLOAD_TOO_LARGE, "a body has at most 1 MiB");
-    let declared = text(request.headers(), header::CONTENT_LENGTH)
-        .and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
-    }
-    let reading = request.take_body().into_bytes_limit(MAX_BODY);
-    let bytes = match tokio::time::timeout(BODY_PATIENCE, reading).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => return Err(too_large()),
-        Ok(Err(_)) => {
-            return Err(Problem::new(
-                &problem::MALFORMED_BODY,
-                "the body ends too early",
-            ));
-        }
-        Err(_) => {
-            return Err(Problem::new(
-                &problem::REQUEST_TIMEOUT,
-                "the body did not arrive in time",
-            ));
-        }
-    };
+    let bytes = bytes(request, MAX_BODY, too_large).await?;
     if bytes.is_empty() && !rule.required {
         return Ok(Value::Null);
     }
@@ -161,6 +141,52 @@ pub(crate) async fn body(rule: &BodyRule, request: &mut Request) -> Result<Value
     }
     request.set_body(bytes);
     Ok(value)
+}
+
+/// Refuses content where the operation has no body, whatever the method: the client means something by
+/// it, and would never learn that nobody read it. For GET and DELETE, RFC 9110 (9.3.1, 9.3.5) gives content no
+/// meaning at all.
+///
+/// `{}` is let through, because it says nothing and many clients send it with every POST.
+pub(crate) async fn no_body(request: &mut Request) -> Result<(), Problem> {
+    const ROOM: usize = 16;
+    let unexpected = || Problem::new(&problem::UNEXPECTED_BODY, "this operation takes no body");
+    let bytes = bytes(request, ROOM, unexpected).await?;
+    let says_nothing = bytes
+        .iter()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .eq(b"{}");
+    if bytes.is_empty() || says_nothing {
+        Ok(())
+    } else {
+        Err(unexpected())
+    }
+}
+
+/// Takes the whole body of a request, unless it is longer than `limit` bytes.
+async fn bytes(
+    request: &mut Request,
+    limit: usize,
+    too_large: impl Fn() -> Problem,
+) -> Result<Bytes, Problem> {
+    let declared = text(request.headers(), header::CONTENT_LENGTH)
+        .and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let reading = request.take_body().into_bytes_limit(limit);
+    match tokio::time::timeout(BODY_PATIENCE, reading).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(
+            &problem::MALFORMED_BODY,
+            "the body ends too early",
+        )),
+        Err(_) => Err(Problem::new(
+            &problem::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+        )),
+    }
 }
 
 /// Checks what says how to read the body: one `Content-Type`, in UTF-8, without compression. A merge

@@ -222,7 +222,10 @@ impl Gate {
         admission::parameters(operation, path, request.uri().query().unwrap_or_default())?;
         let body = match &operation.body {
             Some(rule) => admission::body(rule, request).await?,
-            None => Value::Null,
+            None => {
+                admission::no_body(request).await?;
+                Value::Null
+            }
         };
         let versions = admission::versions(request.headers())?;
         if self.require_if_match

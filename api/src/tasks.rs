@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use self::{
     terms::{TaskDue, TaskPriority, TaskSort, TaskStatus},
-    wire::{NewTask, Task, TaskChanges, TaskCount, TaskPage},
+    wire::{NewTask, Task, TaskChanges, TaskCompletion, TaskCount, TaskPage},
 };
 use crate::{
     context::{Caller, Context},
@@ -354,7 +354,8 @@ impl Api {
 
     /// Complete a task
     ///
-    /// Sets the status `done`. A task that is done stays as it is.
+    /// Sets the status `done`. `completed_at` in the body says when that was, if it was not just now; the
+    /// body may be left out. A task that is done stays as it is, but takes another `completed_at`.
     #[oai(
         path = "/:task_id/complete",
         method = "post",
@@ -366,10 +367,12 @@ impl Api {
         context: Context,
         /// One of your tasks.
         task_id: Path<Uuid>,
+        body: Json<Option<TaskCompletion>>,
     ) -> Result<Versioned<Task>, Problem> {
         let (actor, versions) = (caller.actor(&context), context.versions);
+        let at = body.0.and_then(TaskCompletion::at);
         let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
-            async move { tasks::complete(db, &actor, task_id.0, &versions).await }.boxed()
+            async move { tasks::complete(db, &actor, task_id.0, &versions, at).await }.boxed()
         })
         .await?;
         Ok(done.into())

@@ -257,19 +257,25 @@ pub async fn restore(
     write.run(db, actor, id, versions).await
 }
 
-/// Makes a task `done`, unless it is.
+/// Makes a task `done` as of `at`, or of now. One that is done takes another `at`, and stays as it is without.
 ///
 /// # Errors
-/// [`Refusal::NotFound`], [`Refusal::VersionMismatch`].
+/// [`Error::Invalid`] for a time to come; [`Refusal::NotFound`], [`Refusal::VersionMismatch`].
 pub async fn complete(
     db: &mut PgConnection,
     actor: &Actor,
     id: Uuid,
     versions: &[i64],
+    at: Option<DateTime<Utc>>,
 ) -> Result<Task> {
+    let mut columns = json!({"status": Status::Done});
+    if let Some(at) = at {
+        content::check_completed_at(at)?;
+        columns["completed_at"] = json!(at);
+    }
     let write = Write {
         op: "updated",
-        columns: json!({"status": Status::Done}),
+        columns,
         ..Write::default()
     };
     write.run(db, actor, id, versions).await

@@ -62,6 +62,10 @@ examples! {
     r#"curl "$API/v1/tasks" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d '{"title": "Buy milk"'"#
     r#"{"detail": "the body ends too early at line 1, column 20", "instance": "/v1/tasks"}"#
 
+    "unexpected-body" sent
+    r#"curl "$API/v1/tasks/$TASK/reopen" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d '{"status": "todo"}'"#
+    r#"{"detail": "this operation takes no body", "instance": "/v1/tasks/$TASK/reopen"}"#
+
     "ambiguous-request" shown
     r#"printf 'GET /v1/meta HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n' | nc localhost 8000"#
     r#"{"detail": "send exactly one Host header", "instance": "/v1/meta"}"#

@@ -28,6 +28,9 @@ kinds! {
     MALFORMED_BODY = BAD_REQUEST "malformed-json", "The body cannot be read",
         "The body is not JSON (or not a form, where the operation takes one), repeats a key, or is nested more than 32 levels deep.",
         "Correct the body and send it again. `detail` says where it cannot be read.";
+    UNEXPECTED_BODY = BAD_REQUEST "unexpected-body", "The operation takes no body",
+        "The request has content, and the operation takes none, so what the content says would be lost without a word.",
+        "Leave the body out, or compare the path and the method with the document at `/docs`. An empty body and `{}` are accepted.";
     AMBIGUOUS_REQUEST = BAD_REQUEST "ambiguous-request", "The request can be read in two ways",
         "The request does not have exactly one `Host` header, so it is unclear which server it is for.",
         "Send one `Host` header. HTTP clients do so by themselves; look at the proxies in between.";
@@ -93,7 +96,7 @@ kinds! {
         "Send it again over a faster connection.";
     ALREADY_EXISTS = CONFLICT "already-exists", "It is taken",
         "Something has this name or id already. `conflict` says what is taken.",
-        "Choose another name or id.";
+        "Choose another name or id. If the answer has `deleted_at`, the id is that of your own task in the trash: a POST to the path in `restore` brings it back.";
     IDEMPOTENCY_IN_PROGRESS = CONFLICT "idempotency-in-progress", "The same request is at work",
         "Another request with this `Idempotency-Key` is being handled.",
         "Repeat the request after the seconds of `Retry-After`; it then gets the answer to the first.";

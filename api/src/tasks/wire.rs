@@ -1,5 +1,6 @@
 //! Tasks as they travel.
 
+use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::MaybeUndefined};
 use taskhub::{due, tasks};
 use uuid::Uuid;
@@ -190,6 +191,21 @@ impl From<TaskChanges> for tasks::TaskChanges {
             start: given(start).map(|start| start.map(due::When::from)),
             labels,
         }
+    }
+}
+
+/// When a task was completed.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct TaskCompletion {
+    /// Now, unless you name an earlier time. It may lie before `created_at`, but not in the future; a clock
+    /// that is up to five minutes fast is tolerated.
+    completed_at: Option<Timestamp>,
+}
+
+impl TaskCompletion {
+    pub(super) fn at(self) -> Option<DateTime<Utc>> {
+        self.completed_at.map(|time| time.0)
     }
 }
 

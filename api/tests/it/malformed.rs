@@ -1,7 +1,9 @@
 //! Input that no well-meaning client sends. All of it is refused in words, and none of it is a defect.
 
 use reqwest::{Method, RequestBuilder, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
+use taskhub::scopes::Scope;
+use taskhub_api::contract::Contract;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{PASSWORD, Service, User, answer, connect, problem, success};
@@ -300,4 +302,77 @@ async fn a_body_that_is_broken_off_is_no_request() {
     let count = service.by(&user, Method::GET, "/v1/tasks/count");
     let count = success(count.send().await.unwrap(), StatusCode::OK).await;
     assert_eq!(count["total"], 0, "{count}");
+}
+
+#[tokio::test]
+async fn a_body_where_none_is_defined_is_refused_by_every_operation() {
+    let service = Service::start().await;
+    let user = service.user().await;
+    let operator = service.operator().await;
+    let document: Value = service
+        .get("/openapi-3.1.json")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let contract = Contract::new(&document).unwrap();
+    let without = contract
+        .operations()
+        .filter(|operation| operation.body.is_none());
+    for operation in without {
+        let path = with_ids(&operation.template);
+        let admin = operation.scopes.as_deref() == Some(&[Scope::Admin]);
+        let caller = if admin { &operator } else { &user };
+        for junk in [
+            "junk",
+            "[]",
+            "null",
+            r#"{"completed_at": "2020-01-01T00:00:00Z"}"#,
+            &"{}".repeat(99),
+        ] {
+            let request = service.by(caller, operation.method.clone(), &path);
+            let request = request.header("content-type", "application/json");
+            let answer = request.body(junk.to_owned()).send().await.unwrap();
+            problem(answer, StatusCode::BAD_REQUEST, "unexpected-body").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_says_nothing_is_no_body() {
+    let service = Service::start().await;
+    let user = service.user().await;
+    let created = adding(&service, &user, &[("content-type", "application/json")]);
+    let task = success(created.send().await.unwrap(), StatusCode::CREATED).await;
+    let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+    for body in ["", "{}", " {\n} "] {
+        for (method, suffix) in [
+            (Method::GET, ""),
+            (Method::POST, "/complete"),
+            (Method::POST, "/reopen"),
+            (Method::POST, "/restore"),
+        ] {
+            let request = service.by(&user, method, &format!("{path}{suffix}"));
+            let request = request.header("content-type", "application/json");
+            let answer = request.body(body).send().await.unwrap();
+            success(answer, StatusCode::OK).await;
+        }
+    }
+    let request = service.by(&user, Method::DELETE, &path).body("{}");
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+}
+
+/// A path of nothing that exists.
+fn with_ids(template: &str) -> String {
+    let segments = template.split('/').map(|segment| {
+        if segment.starts_with('{') {
+            "0199c1f0-7a52-7c11-9d0e-6f0d6a3b2c10"
+        } else {
+            segment
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
 }

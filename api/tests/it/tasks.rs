@@ -1,6 +1,7 @@
 //! What becomes of tasks.
 
 mod access;
+mod completion;
 mod conditions;
 mod input;
 mod repetition;

@@ -1,5 +1,6 @@
 //! What a person may say about a task, and what is wrong with it.
 
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ pub const TITLE_CHARACTERS: usize = 500;
 pub const DESCRIPTION_BYTES: usize = 64 * 1024;
 pub const LABELS: usize = 50;
 pub const LABEL_CHARACTERS: usize = 100;
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// A task to be.
 #[derive(Clone, Debug, Default)]
@@ -177,6 +179,28 @@ impl TaskChanges {
         }
         found
     }
+}
+
+/// Whether a task can have been completed at this time. Clients' clocks are not exact, so a little of the
+/// future is allowed.
+pub(super) fn check_completed_at(at: DateTime<Utc>) -> Result<()> {
+    const POINTER: &str = "/completed_at";
+    if at > Utc::now() + CLOCK_TOLERANCE {
+        return Err(Error::invalid(
+            POINTER,
+            "in-the-future",
+            "must not be in the future",
+        ));
+    }
+    // Years before the first are written in a way that JSON's readers do not know.
+    if at.year() < 1 {
+        return Err(Error::invalid(
+            POINTER,
+            "out-of-range",
+            "must not be before the year 1",
+        ));
+    }
+    Ok(())
 }
 
 fn check_length(pointer: &str, text: &str, most: usize, found: &mut Vec<Violation>) {

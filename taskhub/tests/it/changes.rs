@@ -67,7 +67,9 @@ async fn each_change_tells_what_was_and_what_is() {
     tasks::update(&mut db, &anna, id, &[], &retitled)
         .await
         .unwrap();
-    tasks::complete(&mut db, &anna, id, &[]).await.unwrap();
+    tasks::complete(&mut db, &anna, id, &[], None)
+        .await
+        .unwrap();
     tasks::delete(&mut db, &anna, id, &[]).await.unwrap();
     tasks::restore(&mut db, &anna, id, &[]).await.unwrap();
 

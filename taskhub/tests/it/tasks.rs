@@ -128,7 +128,7 @@ async fn someone_elses_task_does_not_exist() {
         assert_not_found(tasks::update(&mut db, &ben, id, &[9], &TaskChanges::default()).await);
         assert_not_found(tasks::delete(&mut db, &ben, id, &[]).await);
         assert_not_found(tasks::restore(&mut db, &ben, id, &[9]).await);
-        assert_not_found(tasks::complete(&mut db, &ben, id, &[]).await);
+        assert_not_found(tasks::complete(&mut db, &ben, id, &[], None).await);
         assert_not_found(tasks::reopen(&mut db, &ben, id, &[]).await);
     }
     let below = NewTask {
@@ -228,11 +228,11 @@ async fn a_change_that_changes_nothing_leaves_no_trace() {
         tasks::reopen(&mut db, &anna, before.id, &[]).await.unwrap(),
         before
     );
-    let done = tasks::complete(&mut db, &anna, before.id, &[])
+    let done = tasks::complete(&mut db, &anna, before.id, &[], None)
         .await
         .unwrap();
     assert_eq!(
-        tasks::complete(&mut db, &anna, before.id, &[])
+        tasks::complete(&mut db, &anna, before.id, &[], None)
             .await
             .unwrap(),
         done
@@ -275,7 +275,9 @@ async fn completion_follows_the_status() {
         .unwrap();
     let reopened = tasks::reopen(&mut db, &anna, id, &[]).await.unwrap();
     assert_eq!(reopened.status, Status::Todo);
-    let done = tasks::complete(&mut db, &anna, id, &[]).await.unwrap();
+    let done = tasks::complete(&mut db, &anna, id, &[], None)
+        .await
+        .unwrap();
     assert_eq!(done.completed_at, Some(done.updated_at));
 }
 
@@ -297,7 +299,7 @@ async fn another_version_is_refused_and_the_present_one_shown() {
         tasks::update(&mut db, &anna, task.id, &[1], &changes)
             .await
             .map(drop),
-        tasks::complete(&mut db, &anna, task.id, &[1])
+        tasks::complete(&mut db, &anna, task.id, &[1], None)
             .await
             .map(drop),
         tasks::reopen(&mut db, &anna, task.id, &[1]).await.map(drop),
@@ -334,7 +336,7 @@ async fn a_deleted_task_comes_back_as_it_was() {
         .await
         .unwrap();
     assert_not_found(tasks::get(&mut db, &anna, before.id).await);
-    assert_not_found(tasks::complete(&mut db, &anna, before.id, &[]).await);
+    assert_not_found(tasks::complete(&mut db, &anna, before.id, &[], None).await);
     assert_not_found(tasks::update(&mut db, &anna, before.id, &[], &TaskChanges::default()).await);
     let restored = tasks::restore(&mut db, &anna, before.id, &[2])
         .await
