@@ -121,6 +121,9 @@ pub(crate) async fn body(rule: &BodyRule, request: &mut Request) -> Result<Value
     let too_large = || Problem::new(&problem::PAYLOAD_TOO_LARGE, "a body has at most 1 MiB");
     let bytes = bytes(request, MAX_BODY, too_large).await?;
     if bytes.is_empty() && !rule.required {
+        // The framework wants to know the type of no body, too.
+        let kind = HeaderValue::from_static(rule.media_type());
+        request.headers_mut().insert(header::CONTENT_TYPE, kind);
         return Ok(Value::Null);
     }
     let merge_patch = request.method() == Method::PATCH;
@@ -198,11 +201,7 @@ fn media_type(rule: &BodyRule, headers: &mut HeaderMap, merge_patch: bool) -> Re
     {
         return Err(unsupported("send the body without a Content-Encoding"));
     }
-    let wanted = if rule.form {
-        "application/x-www-form-urlencoded"
-    } else {
-        "application/json"
-    };
+    let wanted = rule.media_type();
     let mut sent = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(Ok(sent)), None) = (sent.next().map(HeaderValue::to_str), sent.next()) else {
         return Err(unsupported(&format!("send one Content-Type, {wanted}")));
@@ -278,7 +277,12 @@ pub(crate) fn versions(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
 pub(crate) fn version(tag: &str) -> Option<i64> {
     let tag = tag.strip_prefix("W/").unwrap_or(tag);
     let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
-    tag.strip_suffix("-gzip").unwrap_or(tag).parse().ok()
+    let tag = tag.strip_suffix("-gzip").unwrap_or(tag);
+    // A task's tag also tells of its relatives, which no version counts.
+    let (version, relatives) = tag.split_once('-').unwrap_or((tag, "0"));
+    let known = |byte: u8| byte == b'.' || byte.is_ascii_digit();
+    let readable = !relatives.is_empty() && relatives.bytes().all(known);
+    readable.then(|| version.parse().ok()).flatten()
 }
 
 /// The value of `Idempotency-Key`. The draft's form is a quoted string; the raw one is what most

@@ -135,7 +135,11 @@ impl Api {
         }) = body;
         if self.operators.reserve(&username) {
             let what = "username".to_owned();
-            return Err(Refusal::AlreadyExists { what }.into());
+            return Err(Refusal::AlreadyExists {
+                what,
+                deleted: None,
+            }
+            .into());
         }
         let registration = users::Registration {
             username,

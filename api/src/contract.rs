@@ -60,6 +60,16 @@ pub struct BodyRule {
     pub schema: Validator,
 }
 
+impl BodyRule {
+    pub(crate) const fn media_type(&self) -> &'static str {
+        if self.form {
+            "application/x-www-form-urlencoded"
+        } else {
+            "application/json"
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Segment {
     Fixed(String),

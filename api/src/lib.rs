@@ -13,6 +13,7 @@ pub mod gate;
 pub mod health;
 pub mod jobs;
 pub mod json;
+pub mod labels;
 pub mod limits;
 pub mod me;
 pub mod meta;
@@ -153,10 +154,16 @@ pub fn app(parts: Parts) -> anyhow::Result<impl Endpoint<Output = Response> + 's
                 jobs: options.keep_jobs,
             },
         },
-        tasks::Api {
-            db: db.clone(),
-            keys: keys.clone(),
-        },
+        (
+            tasks::Api {
+                db: db.clone(),
+                keys: keys.clone(),
+            },
+            labels::Api {
+                db: db.clone(),
+                keys: keys.clone(),
+            },
+        ),
         (
             jobs::Api { db: db.clone() },
             jobs::admin::Api {

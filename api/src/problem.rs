@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{Body, Response, error::ResponseError};
-use poem_openapi::{ApiResponse, registry::MetaResponses, registry::Registry};
+use poem_openapi::{ApiResponse, registry::MetaResponses, registry::Registry, types::ToJSON};
 use serde_json::{Map, Value, json};
-use taskhub::{Error, Refusal, Violation};
+use taskhub::{Current, Deleted, Error, Refusal, Violation};
+
+use crate::{me, response::etag, tasks, timestamp::Timestamp};
 
 use crate::limits::Verdict;
 
@@ -190,19 +192,40 @@ impl From<Refusal> for Problem {
         let detail = refusal.to_string();
         match refusal {
             Refusal::NotFound => Self::new(&NOT_FOUND, detail),
-            Refusal::AlreadyExists { what } => {
-                Self::new(&ALREADY_EXISTS, detail).member("conflict", what)
+            Refusal::AlreadyExists { what, deleted } => {
+                let problem = Self::new(&ALREADY_EXISTS, detail).member("conflict", what);
+                match deleted {
+                    Some(Deleted { task_id, at }) => problem
+                        .member("deleted_at", on_the_wire(Timestamp(at)))
+                        .member("restore", format!("/v1/tasks/{task_id}/restore")),
+                    None => problem,
+                }
             }
             Refusal::VersionMismatch {
                 current_version,
                 current,
-            } => Self::new(&VERSION_MISMATCH, detail)
-                .member("current_version", current_version)
-                .member("current", current)
-                .header(header::ETAG, &format!("\"{current_version}\"")),
+            } => {
+                let (etag, current) = present(current);
+                Self::new(&VERSION_MISMATCH, detail)
+                    .member("current_version", current_version)
+                    .member("current", current)
+                    .header(header::ETAG, &etag)
+            }
             Refusal::InvalidTransition { .. } => Self::new(&INVALID_TRANSITION, detail),
         }
     }
+}
+
+/// The `ETag` and the body that a GET of the thing would answer.
+fn present(current: Current) -> (String, Value) {
+    match current {
+        Current::Task(task) => (tasks::etag(&task), on_the_wire(tasks::Task::from(*task))),
+        Current::User(user) => (etag(user.version), on_the_wire(me::User::from(*user))),
+    }
+}
+
+fn on_the_wire(value: impl ToJSON) -> Value {
+    value.to_json().unwrap_or_default()
 }
 
 /// Whether a repetition may well succeed: the server is away, busy, or gave the statement up.

@@ -70,18 +70,23 @@ pub enum Accepted {
 
 impl<T: ToJSON + Type> Versioned<T> {
     pub fn new(value: T, version: i64, replayed: bool) -> Self {
-        Self::Found(Json(value), etag(version), replayed.then_some(true))
+        Self::tagged(value, etag(version), replayed)
+    }
+
+    /// With an entity tag that says more than the version.
+    pub fn tagged(value: T, etag: String, replayed: bool) -> Self {
+        Self::Found(Json(value), etag, replayed.then_some(true))
     }
 }
 
 impl<T: ToJSON + Type> Created<T> {
     pub fn new(value: T, location: String, version: i64, replayed: bool) -> Self {
-        Self::Made(
-            Json(value),
-            location,
-            etag(version),
-            replayed.then_some(true),
-        )
+        Self::tagged(value, location, etag(version), replayed)
+    }
+
+    /// With an entity tag that says more than the version.
+    pub fn tagged(value: T, location: String, etag: String, replayed: bool) -> Self {
+        Self::Made(Json(value), location, etag, replayed.then_some(true))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tasks over HTTP.
 
+mod parent;
 mod terms;
 mod when;
 mod wire;
@@ -22,9 +23,11 @@ use taskhub::{
 };
 use uuid::Uuid;
 
+pub(crate) use self::wire::{Task, etag};
 use self::{
+    parent::TaskParent,
     terms::{TaskDue, TaskPriority, TaskSort, TaskStatus},
-    wire::{NewTask, Task, TaskChanges, TaskCompletion, TaskCount, TaskPage},
+    wire::{NewTask, TaskChanges, TaskCompletion, TaskCount, TaskMove, TaskPage},
 };
 use crate::{
     context::{Caller, Context},
@@ -49,8 +52,8 @@ enum Listed {
 
 impl From<Once<tasks::Task>> for Versioned<Task> {
     fn from(done: Once<tasks::Task>) -> Self {
-        let version = done.value.version;
-        Self::new(done.value.into(), version, done.replayed)
+        let etag = etag(&done.value);
+        Self::tagged(done.value.into(), etag, done.replayed)
     }
 }
 
@@ -66,7 +69,9 @@ impl Api {
     /// Add a task
     ///
     /// It comes last in its project. To be sure that a lost answer never leads to a second task, send
-    /// an `Idempotency-Key`, or an `id` of your own.
+    /// an `Idempotency-Key`, or an `id` of your own. An id that a task in your trash has is 409
+    /// `already-exists` with `deleted_at` and with `restore`, the path that brings that task back. An id that
+    /// somebody else's task has is 409 too: ids are unique in the whole instance.
     #[oai(path = "/", method = "post", operation_id = "create_task")]
     async fn create(
         &self,
@@ -79,11 +84,11 @@ impl Api {
             async move { tasks::create(db, &actor, &new).await }.boxed()
         })
         .await?;
-        let (version, location) = (done.value.version, format!("/v1/tasks/{}", done.value.id));
-        Ok(Created::new(
+        let (etag, location) = (etag(&done.value), format!("/v1/tasks/{}", done.value.id));
+        Ok(Created::tagged(
             done.value.into(),
             location,
-            version,
+            etag,
             done.replayed,
         ))
     }
@@ -117,6 +122,7 @@ impl Api {
         /// The order. `due` is the order of the moments at which tasks are due for you; a day is due
         /// when it begins. Tasks that are never due come last by `due` and by `-due`. `relevance` needs `q` and
         /// puts the best matches first, among the 1,000 newest tasks that match.
+        /// Tasks that are not done come last by `completed_at` and by `-completed_at`.
         #[oai(default = "newest_first")]
         sort: Query<TaskSort>,
         /// Whether to count the tasks of all pages.
@@ -125,9 +131,9 @@ impl Api {
         /// In one of these projects.
         #[oai(default)]
         project_id: Query<Vec<Uuid>>,
-        /// A part of one of these tasks.
+        /// A part of one of these tasks. `none` stands for the top level: tasks that are a part of no other.
         #[oai(default)]
-        parent_id: Query<Vec<Uuid>>,
+        parent_id: Query<Vec<TaskParent>>,
         /// In one of these statuses.
         #[oai(default)]
         status: Query<Vec<TaskStatus>>,
@@ -152,6 +158,10 @@ impl Api {
         updated_after: Query<Option<Timestamp>>,
         /// Added at this time or later.
         created_after: Query<Option<Timestamp>>,
+        /// Completed at this time or later.
+        completed_after: Query<Option<Timestamp>>,
+        /// Completed earlier than this.
+        completed_before: Query<Option<Timestamp>>,
         /// Text to look for in the title and the description. A word finds what begins with it, in
         /// upper and lower case, with and without accents. All words have to occur; `"…"` stands for a phrase,
         /// `or` for either, and `-` before a word or phrase excludes it. Only the first 32 count.
@@ -162,9 +172,11 @@ impl Api {
         include_deleted: Query<bool>,
     ) -> Result<Listed, Problem> {
         sort.0.check(q.0.as_deref())?;
+        let (top_level, parent_ids) = TaskParent::split(&parent_id.0);
         let filter = Filter {
             project_ids: project_id.0,
-            parent_ids: parent_id.0,
+            parent_ids,
+            top_level,
             statuses: all(status.0),
             priorities: all(priority.0),
             labels: label.0,
@@ -174,6 +186,8 @@ impl Api {
             due_after: due_after.0.map(|time| time.0),
             updated_after: updated_after.0.map(|time| time.0),
             created_after: created_after.0.map(|time| time.0),
+            completed_after: completed_after.0.map(|time| time.0),
+            completed_before: completed_before.0.map(|time| time.0),
             words: q.0,
             include_deleted: include_deleted.0,
             time_zone: caller.time_zone,
@@ -217,9 +231,9 @@ impl Api {
         /// In one of these projects.
         #[oai(default)]
         project_id: Query<Vec<Uuid>>,
-        /// A part of one of these tasks.
+        /// A part of one of these tasks. `none` stands for the top level: tasks that are a part of no other.
         #[oai(default)]
-        parent_id: Query<Vec<Uuid>>,
+        parent_id: Query<Vec<TaskParent>>,
         /// In one of these statuses.
         #[oai(default)]
         status: Query<Vec<TaskStatus>>,
@@ -243,6 +257,10 @@ impl Api {
         updated_after: Query<Option<Timestamp>>,
         /// Added at this time or later.
         created_after: Query<Option<Timestamp>>,
+        /// Completed at this time or later.
+        completed_after: Query<Option<Timestamp>>,
+        /// Completed earlier than this.
+        completed_before: Query<Option<Timestamp>>,
         /// Text to look for in the title and the description, as in the list.
         #[oai(validator(min_length = 1, max_length = 500))]
         q: Query<Option<String>>,
@@ -250,9 +268,11 @@ impl Api {
         #[oai(default)]
         include_deleted: Query<bool>,
     ) -> Result<Json<TaskCount>, Problem> {
+        let (top_level, parent_ids) = TaskParent::split(&parent_id.0);
         let filter = Filter {
             project_ids: project_id.0,
-            parent_ids: parent_id.0,
+            parent_ids,
+            top_level,
             statuses: all(status.0),
             priorities: all(priority.0),
             labels: label.0,
@@ -262,6 +282,8 @@ impl Api {
             due_after: due_after.0.map(|time| time.0),
             updated_after: updated_after.0.map(|time| time.0),
             created_after: created_after.0.map(|time| time.0),
+            completed_after: completed_after.0.map(|time| time.0),
+            completed_before: completed_before.0.map(|time| time.0),
             words: q.0,
             include_deleted: include_deleted.0,
             time_zone: caller.time_zone,
@@ -284,8 +306,8 @@ impl Api {
     ) -> Result<Versioned<Task>, Problem> {
         let mut db = self.db.acquire().await.map_err(Error::from)?;
         let task = tasks::get(&mut db, &caller.actor(&context), task_id.0).await?;
-        let version = task.version;
-        Ok(Versioned::new(task.into(), version, false))
+        let etag = etag(&task);
+        Ok(Versioned::tagged(task.into(), etag, false))
     }
 
     /// Change a task
@@ -305,6 +327,30 @@ impl Api {
         let (actor, versions, changes) = (caller.actor(&context), context.versions, body.0.into());
         let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
             async move { tasks::update(db, &actor, task_id.0, &versions, &changes).await }.boxed()
+        })
+        .await?;
+        Ok(done.into())
+    }
+
+    /// Move a task
+    ///
+    /// Puts it before or after another task of its project, below another parent, or both. Its subtasks stay below it.
+    /// The server computes `position`, by which lists with `sort=position` are ordered. With a new parent and neither
+    /// `before_id` nor `after_id`, it comes last. Moving it to where it is changes nothing. Now and then a move also
+    /// changes the `position` of tasks nearby, without changing their order; these get new versions.
+    #[oai(path = "/:task_id/move", method = "post", operation_id = "move_task")]
+    async fn move_task(
+        &self,
+        caller: Caller,
+        context: Context,
+        /// One of your tasks.
+        task_id: Path<Uuid>,
+        body: Json<TaskMove>,
+    ) -> Result<Versioned<Task>, Problem> {
+        let (actor, versions) = (caller.actor(&context), context.versions);
+        let to = tasks::Move::try_from(body.0)?;
+        let done = idempotency::once(&self.db, context.idempotency.as_ref(), |db| {
+            async move { tasks::move_task(db, &actor, task_id.0, &versions, &to).await }.boxed()
         })
         .await?;
         Ok(done.into())

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{tasks::Task, users::User};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -54,18 +58,41 @@ pub enum Refusal {
     /// It never existed, is deleted, or belongs to somebody else; these look the same.
     #[error("it does not exist")]
     NotFound,
-    #[error("{what} is taken")]
-    AlreadyExists { what: String },
+    #[error("{what} is taken{}", by_what(.deleted.as_ref()))]
+    AlreadyExists {
+        what: String,
+        /// Set where the caller's own thing, deleted and restorable, has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deleted: Option<Deleted>,
+    },
     /// The caller's condition names another version than the present one.
     #[error("it is at version {current_version} by now")]
     VersionMismatch {
         current_version: i64,
-        /// The present state of the thing, as its domain type serialises.
-        current: serde_json::Value,
+        current: Current,
     },
     /// The thing's present state does not allow this, such as deleting what cannot go away.
     #[error("{detail}")]
     InvalidTransition { detail: String },
+}
+
+/// A task in the trash.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Deleted {
+    pub task_id: Uuid,
+    pub at: DateTime<Utc>,
+}
+
+fn by_what(deleted: Option<&Deleted>) -> &'static str {
+    deleted.map_or("", |_| " by a task in the trash")
+}
+
+/// The present state of a thing that has another version than the caller thinks.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Current {
+    Task(Box<Task>),
+    User(Box<User>),
 }
 
 /// One broken rule of the input.

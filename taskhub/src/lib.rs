@@ -9,6 +9,7 @@ pub mod due;
 pub mod error;
 pub mod idempotency;
 pub mod jobs;
+pub mod labels;
 pub mod passwords;
 pub mod projects;
 pub mod queue;
@@ -27,4 +28,4 @@ pub mod trace;
 pub mod trash;
 pub mod users;
 
-pub use error::{Error, Refusal, Result, Violation};
+pub use error::{Current, Deleted, Error, Refusal, Result, Violation};

@@ -6,6 +6,8 @@
 
 mod content;
 mod list;
+mod moving;
+mod positions;
 mod row;
 mod tree;
 mod write;
@@ -16,18 +18,20 @@ use serde_json::json;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
+pub(crate) use self::content::label_violations;
 pub use self::{
     content::{
         DESCRIPTION_BYTES, LABEL_CHARACTERS, LABELS, NewTask, TITLE_CHARACTERS, TaskChanges,
     },
     list::{COUNTED, Count, Due, Filter, Page, Position, Sort, SortKey, count, list},
+    moving::{Move, Place, move_task},
     tree::LEVELS as SUBTASK_LEVELS,
 };
 use self::{
     row::{Row, find},
     write::Write,
 };
-use crate::{Error, Refusal, Result, changes::Actor, due::When};
+use crate::{Deleted, Error, Refusal, Result, changes::Actor, due::When};
 
 /// A task as it is. Serialises to what API clients see.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -35,6 +39,12 @@ pub struct Task {
     pub id: Uuid,
     pub project_id: Uuid,
     pub parent_id: Option<Uuid>,
+    /// Set while the parent is in the trash.
+    #[serde(default)]
+    pub parent_deleted_at: Option<DateTime<Utc>>,
+    /// Its subtasks that are not deleted.
+    #[serde(default)]
+    pub children: Children,
     /// 1 to 500 characters.
     pub title: String,
     /// CommonMark, at most 64 KiB, verbatim.
@@ -58,6 +68,14 @@ pub struct Task {
     pub version: i64,
     /// The number of its newest change in the workspace's record of changes.
     pub seq: i64,
+}
+
+/// How many subtasks a task has, one level down.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Children {
+    pub total: i64,
+    /// Those that are neither done nor cancelled.
+    pub open: i64,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, sqlx::Type)]
@@ -113,7 +131,7 @@ impl Priority {
 ///
 /// # Errors
 /// [`Error::Invalid`], also for an unknown project or parent; [`Refusal::AlreadyExists`] where the
-/// id stands for something else.
+/// id stands for something else, be it the actor's deleted task or somebody else's.
 pub async fn create(db: &mut PgConnection, actor: &Actor, new: &NewTask) -> Result<Task> {
     let columns = new.columns()?;
     if let Some(id) = new.id
@@ -302,6 +320,9 @@ pub async fn reopen(
 
 /// The actor's task `id`, where it began just as `new` says. The id is the transaction's from here
 /// on, so that of two equal requests at once the second finds what the first made.
+///
+/// # Errors
+/// [`Refusal::AlreadyExists`] where the task is in the trash.
 async fn created_before(
     db: &mut PgConnection,
     actor: &Actor,
@@ -314,14 +335,22 @@ async fn created_before(
     )
     .execute(&mut *db)
     .await?;
-    let Some(task) = find(db, actor, id)
-        .await?
-        .filter(|task| task.deleted_at.is_none())
-    else {
+    let Some(task) = find(db, actor, id).await? else {
         return Ok(None);
     };
+    if let Some(at) = task.deleted_at {
+        return Err(Refusal::AlreadyExists {
+            what: "the id".to_owned(),
+            deleted: Some(Deleted { task_id: id, at }),
+        }
+        .into());
+    }
     let first = sqlx::query_scalar!(
-        r#"select after as "first: Json<Row>" from change where entity_id = $1 and op = 'created'"#,
+        // The newest: the id is free again once the trash has been emptied.
+        r#"
+        select after as "first: Json<Row>" from change where entity_id = $1 and op = 'created'
+        order by seq desc limit 1
+        "#,
         id,
     )
     .fetch_one(db)
@@ -357,6 +386,7 @@ fn constraint(error: sqlx::Error) -> Error {
     if breaks(&error, "task_pkey") {
         return Refusal::AlreadyExists {
             what: "the id".to_owned(),
+            deleted: None,
         }
         .into();
     }

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::{
-    Error, Refusal, Result, Violation,
+    Current, Error, Refusal, Result, Violation,
     changes::Actor,
     jobs::{self, Job},
     passwords::{self, Hasher},
@@ -144,6 +144,7 @@ fn taken(error: sqlx::Error) -> Error {
     {
         Some("user_account_username_key") => Refusal::AlreadyExists {
             what: "username".to_owned(),
+            deleted: None,
         }
         .into(),
         _ => error.into(),
@@ -227,7 +228,7 @@ async fn locked(db: &mut PgConnection, user_id: Uuid, versions: &[i64]) -> Resul
     if !versions.is_empty() && !versions.contains(&user.version) {
         return Err(Refusal::VersionMismatch {
             current_version: user.version,
-            current: serde_json::to_value(&user).map_err(anyhow::Error::from)?,
+            current: Current::User(Box::new(user)),
         }
         .into());
     }

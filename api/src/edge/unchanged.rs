@@ -4,8 +4,6 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::Response;
 use sha2::{Digest as _, Sha256};
 
-use crate::admission;
-
 /// Gives a list an `ETag` of what it says. It is weak, because the compressed form has other bytes.
 pub(super) async fn tag(response: &mut Response) {
     if response.status() != StatusCode::OK {
@@ -40,12 +38,7 @@ pub(super) fn not_modified(method: &Method, request: &HeaderMap, response: &mut 
         .filter_map(|tags| tags.to_str().ok())
         .flat_map(|tags| tags.split(','))
         .map(str::trim);
-    let same = |tag: &str| {
-        tag == "*"
-            || opaque(tag) == opaque(current)
-            || (admission::version(tag).is_some()
-                && admission::version(tag) == admission::version(current))
-    };
+    let same = |tag: &str| tag == "*" || opaque(tag) == opaque(current);
     if known.any(same) {
         response.set_status(StatusCode::NOT_MODIFIED);
         response.take_body();

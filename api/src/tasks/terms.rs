@@ -120,6 +120,10 @@ pub(crate) enum TaskSort {
     Due,
     #[oai(rename = "-due")]
     DueDown,
+    #[oai(rename = "completed_at")]
+    Completed,
+    #[oai(rename = "-completed_at")]
+    CompletedDown,
     #[oai(rename = "priority")]
     Priority,
     #[oai(rename = "-priority")]
@@ -164,6 +168,8 @@ impl From<TaskSort> for tasks::Sort {
             TaskSort::UpdatedDown => (tasks::SortKey::UpdatedAt, true),
             TaskSort::Due => (tasks::SortKey::Due, false),
             TaskSort::DueDown => (tasks::SortKey::Due, true),
+            TaskSort::Completed => (tasks::SortKey::CompletedAt, false),
+            TaskSort::CompletedDown => (tasks::SortKey::CompletedAt, true),
             TaskSort::Priority => (tasks::SortKey::Priority, false),
             TaskSort::PriorityDown => (tasks::SortKey::Priority, true),
             TaskSort::Position => (tasks::SortKey::Position, false),

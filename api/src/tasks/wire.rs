@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::MaybeUndefined};
-use taskhub::{due, tasks};
+use taskhub::{Error, due, tasks};
 use uuid::Uuid;
 
 use super::{
     terms::{TaskPriority, TaskStatus},
     when::When,
 };
-use crate::timestamp::Timestamp;
+use crate::{response, timestamp::Timestamp};
 
 /// Something to do.
 #[derive(Object)]
@@ -18,6 +18,10 @@ pub(crate) struct Task {
     project_id: Uuid,
     /// The task that this one is a part of.
     parent_id: Option<Uuid>,
+    /// When the parent was deleted, while it is in the trash: `GET` of `parent_id` is 404 then, until the parent
+    /// is restored or this task is moved.
+    parent_deleted_at: Option<Timestamp>,
+    children: TaskChildren,
     title: String,
     /// CommonMark, stored as it came.
     description: String,
@@ -37,10 +41,32 @@ pub(crate) struct Task {
     /// The user who completed it.
     completed_by: Option<Uuid>,
     deleted_at: Option<Timestamp>,
-    /// One more with each change; the `ETag` is this number in quotes.
+    /// One more with each change. In quotes it is an `If-Match`. The `ETag` begins with it.
     version: i64,
     /// The number of its newest change among all changes of the workspace.
     seq: i64,
+}
+
+/// The subtasks of a task, one level down and without deleted ones.
+#[derive(Object)]
+pub(crate) struct TaskChildren {
+    total: i64,
+    /// Those that are neither done nor cancelled.
+    open: i64,
+}
+
+/// The entity tag of a task: its version, and what else its representation holds. A subtask that is completed, or
+/// a parent that is deleted, changes the latter without a new version.
+pub(crate) fn etag(task: &tasks::Task) -> String {
+    let tasks::Children { total, open } = task.children;
+    match task.parent_deleted_at {
+        Some(at) => {
+            let at = at.timestamp_micros();
+            format!("\"{}-{total}.{open}.{at}\"", task.version)
+        }
+        None if total > 0 => format!("\"{}-{total}.{open}\"", task.version),
+        None => response::etag(task.version),
+    }
 }
 
 impl From<tasks::Task> for Task {
@@ -49,6 +75,8 @@ impl From<tasks::Task> for Task {
             id,
             project_id,
             parent_id,
+            parent_deleted_at,
+            children,
             title,
             description,
             status,
@@ -70,6 +98,11 @@ impl From<tasks::Task> for Task {
             id,
             project_id,
             parent_id,
+            parent_deleted_at: parent_deleted_at.map(Timestamp::from),
+            children: TaskChildren {
+                total: children.total,
+                open: children.open,
+            },
             title,
             description,
             status: status.into(),
@@ -191,6 +224,43 @@ impl From<TaskChanges> for tasks::TaskChanges {
             start: given(start).map(|start| start.map(due::When::from)),
             labels,
         }
+    }
+}
+
+/// Where to move a task. What is left out stays as it is.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct TaskMove {
+    /// Its new parent, a task of the same project; `null` for the top level.
+    parent_id: MaybeUndefined<Uuid>,
+    /// Put it directly before this task of the same project.
+    before_id: Option<Uuid>,
+    /// Put it directly after this task of the same project. Only one of the two can be given.
+    after_id: Option<Uuid>,
+}
+
+impl TryFrom<TaskMove> for tasks::Move {
+    type Error = Error;
+
+    fn try_from(to: TaskMove) -> Result<Self, Error> {
+        let TaskMove {
+            parent_id,
+            before_id,
+            after_id,
+        } = to;
+        let place = match (before_id, after_id) {
+            (Some(_), Some(_)) => {
+                let detail = "give before_id or after_id, not both";
+                return Err(Error::invalid("/after_id", "conflicting", detail));
+            }
+            (Some(id), None) => Some(tasks::Place::Before(id)),
+            (None, Some(id)) => Some(tasks::Place::After(id)),
+            (None, None) => None,
+        };
+        Ok(Self {
+            parent_id: given(parent_id),
+            place,
+        })
     }
 }
 

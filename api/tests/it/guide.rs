@@ -15,6 +15,8 @@ const REFUSED: &[(&str, u16)] = &[
     // A code that no letter contains.
     ("thp_from-the-letter", 422),
     (r#""prio": "high""#, 422),
+    // An id that is in the trash.
+    ("Call the office, offline", 409),
     // An old version.
     (r#"{"priority": "low"}"#, 412),
 ];

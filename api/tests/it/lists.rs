@@ -170,7 +170,7 @@ async fn parameters_are_checked_one_and_all() {
         "status=later",
         "priority=1",
         "project_id=1",
-        "parent_id=none",
+        "parent_id=null",
         "include_total=yes",
         "due_before=2026-12-01",
         "q=",

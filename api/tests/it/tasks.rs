@@ -4,6 +4,9 @@ mod access;
 mod completion;
 mod conditions;
 mod input;
+mod labels;
+mod moving;
+mod relatives;
 mod repetition;
 
 use reqwest::{Method, Response, StatusCode};
@@ -46,7 +49,7 @@ pub(crate) fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
 }
 
 /// Every operation about one task, with a body where it takes one.
-pub(crate) fn about_one() -> [(Method, &'static str, Option<Value>); 6] {
+pub(crate) fn about_one() -> [(Method, &'static str, Option<Value>); 7] {
     [
         (Method::GET, "", None),
         (Method::PATCH, "", Some(json!({"title": "Mine now"}))),
@@ -54,6 +57,7 @@ pub(crate) fn about_one() -> [(Method, &'static str, Option<Value>); 6] {
         (Method::POST, "/restore", None),
         (Method::POST, "/complete", None),
         (Method::POST, "/reopen", None),
+        (Method::POST, "/move", Some(json!({"parent_id": null}))),
     ]
 }
 
@@ -79,7 +83,7 @@ async fn a_title_is_enough_for_a_task() {
         "id": task["id"], "project_id": task["project_id"], "parent_id": null, "title": "Buy milk",
         "description": "", "status": "todo", "priority": "none", "due": null, "start": null, "labels": [],
         "position": "00000003i", "created_at": task["created_at"], "created_by": me["id"],
-        "updated_at": task["created_at"], "completed_at": null, "completed_by": null, "deleted_at": null,
+        "parent_deleted_at": null, "children": {"total": 0, "open": 0}, "updated_at": task["created_at"], "completed_at": null, "completed_by": null, "deleted_at": null,
         "version": 1, "seq": 3,
     });
     assert_eq!(task, expected);

@@ -173,12 +173,26 @@ impl TaskChanges {
             found.push(violation("/labels", "too-many", detail));
         }
         for (index, label) in labels.iter().enumerate() {
-            let pointer = format!("/labels/{index}");
-            check_length(&pointer, label, LABEL_CHARACTERS, &mut found);
-            check_characters(&pointer, label, &mut found);
+            check_label(&format!("/labels/{index}"), label, &mut found);
         }
         found
     }
+}
+
+/// What is wrong with labels that stand at these pointers.
+pub(crate) fn label_violations<'l>(
+    labels: impl IntoIterator<Item = (&'static str, &'l str)>,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (pointer, label) in labels {
+        check_label(pointer, label, &mut found);
+    }
+    found
+}
+
+fn check_label(pointer: &str, label: &str, found: &mut Vec<Violation>) {
+    check_length(pointer, label, LABEL_CHARACTERS, found);
+    check_characters(pointer, label, found);
 }
 
 /// Whether a task can have been completed at this time. Clients' clocks are not exact, so a little of the

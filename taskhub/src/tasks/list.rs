@@ -1,5 +1,6 @@
-//! Lists of tasks: filtered, in any of seven orders, a page at a time.
+//! Lists of tasks: filtered, in any of eight orders, a page at a time.
 
+mod by_completion;
 mod by_due;
 mod due;
 mod words;
@@ -17,10 +18,13 @@ use crate::{Result, changes::Actor};
 /// Nobody waits for more than this to be counted.
 pub const COUNTED: i64 = 10_000;
 
-/// What a [`Row`] is read from.
+/// What a [`Row`] is read from, where `task` is the table.
 const COLUMNS: &str = "id, project_id, parent_id, title, description, status, priority, due_date, due_local, due_at, \
     due_time_zone, start_date, start_local, start_at, start_time_zone, labels, position, created_at, created_by, \
-    updated_at, completed_at, completed_by, deleted_at, version, seq";
+    updated_at, completed_at, completed_by, deleted_at, version, seq, \
+    (select deleted_at from task as parent where parent.id = task.parent_id) as parent_deleted_at, \
+    (select array[count(*), count(*) filter (where child.status in ('todo', 'in_progress'))] \
+        from task as child where child.parent_id = task.id and child.deleted_at is null) as children";
 
 /// Which tasks. Empty lists and `None` allow everything; different fields all have to hold, of the
 /// values of one field any may.
@@ -28,6 +32,8 @@ const COLUMNS: &str = "id, project_id, parent_id, title, description, status, pr
 pub struct Filter {
     pub project_ids: Vec<Uuid>,
     pub parent_ids: Vec<Uuid>,
+    /// Those without a parent, beside those of `parent_ids`.
+    pub top_level: bool,
     pub statuses: Vec<Status>,
     pub priorities: Vec<Priority>,
     pub labels: Vec<String>,
@@ -42,6 +48,10 @@ pub struct Filter {
     pub updated_after: Option<DateTime<Utc>>,
     /// At this time or later.
     pub created_after: Option<DateTime<Utc>>,
+    /// At this time or later.
+    pub completed_after: Option<DateTime<Utc>>,
+    /// Earlier than this.
+    pub completed_before: Option<DateTime<Utc>>,
     /// What is sought in title and description, as people type it into a search box: see [`crate::search::Query`].
     pub words: Option<String>,
     pub include_deleted: bool,
@@ -72,6 +82,8 @@ pub enum SortKey {
     UpdatedAt,
     /// By the moment at which it is due for the reader.
     Due,
+    /// What is not done comes last in both directions.
+    CompletedAt,
     /// From `none` to `urgent`.
     Priority,
     Position,
@@ -137,7 +149,12 @@ pub async fn list(
 ) -> Result<Page> {
     let Some(order) = sort.order() else {
         let way = words::way(db, actor, filter).await?;
-        return by_due::list(db, actor, filter, way, sort.descending, after, limit).await;
+        let descending = sort.descending;
+        return if sort.key == SortKey::CompletedAt {
+            by_completion::list(db, actor, filter, way, descending, after, limit).await
+        } else {
+            by_due::list(db, actor, filter, way, descending, after, limit).await
+        };
     };
     if sort.key == SortKey::Relevance {
         return words::most_relevant(db, actor, filter, order, after, limit).await;
@@ -174,12 +191,13 @@ pub async fn count(db: &mut PgConnection, actor: &Actor, filter: &Filter) -> Res
 }
 
 impl Sort {
-    /// `None` where no single column tells the order: that by due time depends on the reader.
+    /// `None` where no single column tells the order: that by due time depends on the reader, and what is not
+    /// done comes last in both directions.
     fn order(self) -> Option<Order> {
         let (key, cast, indexed) = match self.key {
             SortKey::CreatedAt => ("created_at", "::timestamptz", true),
             SortKey::UpdatedAt => ("updated_at", "::timestamptz", true),
-            SortKey::Due => return None,
+            SortKey::Due | SortKey::CompletedAt => return None,
             SortKey::Priority => (
                 "array_position('{none,low,medium,high,urgent}'::text[], priority)",
                 "::integer",
@@ -272,11 +290,15 @@ fn push_filters(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &Filt
             .push_bind(filter.project_ids.clone())
             .push(")");
     }
-    if !filter.parent_ids.is_empty() {
+    if filter.top_level || !filter.parent_ids.is_empty() {
+        query.push(" and (");
+        if filter.top_level {
+            query.push("parent_id is null or ");
+        }
         query
-            .push(" and parent_id = any (")
+            .push("parent_id = any (")
             .push_bind(filter.parent_ids.clone())
-            .push(")");
+            .push("))");
     }
     if !filter.statuses.is_empty() {
         let statuses: Vec<_> = filter
@@ -315,6 +337,12 @@ fn push_filters(query: &mut QueryBuilder<Postgres>, actor: &Actor, filter: &Filt
     }
     if let Some(time) = filter.created_after {
         query.push(" and created_at >= ").push_bind(time);
+    }
+    if let Some(time) = filter.completed_after {
+        query.push(" and completed_at >= ").push_bind(time);
+    }
+    if let Some(time) = filter.completed_before {
+        query.push(" and completed_at < ").push_bind(time);
     }
     words::push_found(query, actor, filter, way);
     due::push_conditions(query, filter);

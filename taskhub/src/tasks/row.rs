@@ -5,11 +5,11 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Priority, Status, Task};
+use super::{Children, Priority, Status, Task};
 use crate::{Result, changes::Actor, due::Columns};
 
 /// The columns of a task, from the table or from the record of changes.
-#[derive(Deserialize, sqlx::FromRow)]
+#[derive(Debug, Deserialize, sqlx::FromRow)]
 pub(super) struct Row {
     pub(super) id: Uuid,
     project_id: Uuid,
@@ -36,6 +36,42 @@ pub(super) struct Row {
     deleted_at: Option<DateTime<Utc>>,
     version: i64,
     seq: i64,
+    /// Not a column: of the task's parent.
+    #[serde(skip)]
+    parent_deleted_at: Option<DateTime<Utc>>,
+    /// Not a column: of its subtasks.
+    #[serde(skip)]
+    children: Counts,
+}
+
+impl Row {
+    /// What the record of changes does not hold.
+    pub(super) fn with_relatives(
+        self,
+        parent_deleted_at: Option<DateTime<Utc>>,
+        children: Counts,
+    ) -> Self {
+        Self {
+            parent_deleted_at,
+            children,
+            ..self
+        }
+    }
+}
+
+/// `array[total, open]` of a task's subtasks.
+#[derive(Debug, Default, sqlx::Type)]
+#[sqlx(transparent, no_pg_array)]
+pub(super) struct Counts(Vec<i64>);
+
+impl From<Counts> for Children {
+    fn from(Counts(counts): Counts) -> Self {
+        let count = |index| counts.get(index).copied().unwrap_or_default();
+        Self {
+            total: count(0),
+            open: count(1),
+        }
+    }
 }
 
 impl From<Row> for Task {
@@ -72,6 +108,8 @@ impl From<Row> for Task {
             deleted_at: row.deleted_at,
             version: row.version,
             seq: row.seq,
+            parent_deleted_at: row.parent_deleted_at,
+            children: row.children.into(),
         }
     }
 }
@@ -85,7 +123,12 @@ pub(super) async fn find(db: &mut PgConnection, actor: &Actor, id: Uuid) -> Resu
             task.id, project_id, parent_id, title, description, status as "status: Status",
             priority as "priority: Priority", due_date, due_local, due_at, due_time_zone, start_date, start_local,
             start_at, start_time_zone, labels, position, task.created_at, created_by, updated_at, completed_at,
-            completed_by, deleted_at, version, seq
+            completed_by, deleted_at, version, seq,
+            (select deleted_at from task as parent where parent.id = task.parent_id) as parent_deleted_at,
+            (
+                select array[count(*), count(*) filter (where child.status in ('todo', 'in_progress'))]
+                from task as child where child.parent_id = task.id and child.deleted_at is null
+            ) as "children!: Counts"
         from task join workspace on workspace.id = task.workspace_id
         where task.id = $1 and workspace.owner_id = $2
         "#,

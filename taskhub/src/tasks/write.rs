@@ -1,14 +1,14 @@
 //! The one statement behind every change of a task that exists.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{
     Status, Task,
-    row::{Row, find},
+    row::{Counts, Row, find},
 };
-use crate::{Refusal, Result, changes::Actor};
+use crate::{Current, Error, Refusal, Result, changes::Actor};
 
 /// A change of one existing task.
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Write {
         versions: &[i64],
     ) -> Result<Task> {
         let unless: Vec<_> = self.unless.iter().map(|status| status.as_str()).collect();
-        let row = sqlx::query_scalar!(
+        let written = sqlx::query!(
             r#"
             with current as (
                 select task from task join workspace on workspace.id = task.workspace_id
@@ -51,7 +51,8 @@ impl Write {
                 returning last_seq as seq, clock_timestamp() as at
             ), changed as (
                 update task set
-                    project_id = wanted.project_id, parent_id = wanted.parent_id, title = wanted.title,
+                    project_id = wanted.project_id, parent_id = wanted.parent_id, position = wanted.position,
+                    title = wanted.title,
                     description = wanted.description, status = wanted.status, priority = wanted.priority,
                     due_date = wanted.due_date, due_local = wanted.due_local, due_at = wanted.due_at,
                     due_time_zone = wanted.due_time_zone, start_date = wanted.start_date,
@@ -74,7 +75,13 @@ impl Write {
                 changed_fields(to_jsonb(current.task), to_jsonb(changed)), without_words(to_jsonb(current.task)),
                 without_words(to_jsonb(changed)), $2, $8, changed.updated_at
             from current, changed
-            returning after as "task: Json<Row>"
+            returning
+                after as "task: Json<Row>",
+                (select deleted_at from task as parent where parent.id = (after ->> 'parent_id')::uuid) as parent_deleted_at,
+                (
+                    select array[count(*), count(*) filter (where child.status in ('todo', 'in_progress'))]
+                    from task as child where child.parent_id = entity_id and child.deleted_at is null
+                ) as "children!: Counts"
             "#,
             id,
             actor.user_id,
@@ -87,7 +94,9 @@ impl Write {
         )
         .fetch_optional(&mut *db)
         .await?;
-        if let Some(Json(row)) = row {
+        if let Some(written) = written {
+            let Json(row) = written.task;
+            let row = row.with_relatives(written.parent_deleted_at, written.children);
             return Ok(row.into());
         }
         // Nothing was written; the lock still holds, so this is what the statement saw.
@@ -98,10 +107,15 @@ impl Write {
         if versions.is_empty() || versions.contains(&task.version) {
             return Ok(task);
         }
-        Err(Refusal::VersionMismatch {
-            current_version: task.version,
-            current: json!(task),
-        }
-        .into())
+        Err(version_mismatch(task))
     }
+}
+
+/// Why a change is refused that was meant for another version of `task`.
+pub(super) fn version_mismatch(task: Task) -> Error {
+    Refusal::VersionMismatch {
+        current_version: task.version,
+        current: Current::Task(Box::new(task)),
+    }
+    .into()
 }

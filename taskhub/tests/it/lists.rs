@@ -19,10 +19,11 @@ use uuid::Uuid;
 
 use crate::world::{person, task, titled};
 
-const KEYS: [SortKey; 6] = [
+const KEYS: [SortKey; 7] = [
     SortKey::CreatedAt,
     SortKey::UpdatedAt,
     SortKey::Due,
+    SortKey::CompletedAt,
     SortKey::Priority,
     SortKey::Position,
     SortKey::Title,
@@ -69,6 +70,7 @@ async fn pages_neither_repeat_nor_skip_while_tasks_come_and_go() {
         title: ["b", "a", "ä", "B"][number % 4].to_owned(),
         due: due(days[number % 3].clone()),
         priority: priorities[number % 3],
+        status: [Status::Done, Status::Todo, Status::Cancelled][number % 3],
         ..NewTask::default()
     };
     for sort in every_sort() {
@@ -231,6 +233,22 @@ async fn every_filter_holds() {
                 ..Filter::default()
             },
             &["Send the report"],
+        ),
+        (
+            Filter {
+                top_level: true,
+                ..Filter::default()
+            },
+            &["Write a report", "Rest"],
+        ),
+        (
+            Filter {
+                top_level: true,
+                parent_ids: vec![write.id],
+                labels: vec!["work".to_owned()],
+                ..Filter::default()
+            },
+            &["Write a report", "Send the report"],
         ),
         (
             Filter {
@@ -423,5 +441,80 @@ async fn counting_stops_at_ten_thousand() {
                 is_lower_bound
             }
         );
+    }
+}
+
+#[tokio::test]
+async fn what_was_completed_is_found_by_its_time() {
+    let database = Database::create().await;
+    let anna = person(&database.pool, "anna").await;
+    let mut db = database.pool.acquire().await.unwrap();
+    let day: DateTime<Utc> = "2024-11-28T00:00:00Z".parse().unwrap();
+    let times = [
+        None,
+        Some(TimeDelta::hours(24)),
+        Some(TimeDelta::zero()),
+        None,
+        Some(TimeDelta::hours(23)),
+    ];
+    let titles_of = ["open", "next day", "midnight", "also open", "evening"];
+    for (title, time) in titles_of.into_iter().zip(times) {
+        let id = task(&mut db, &anna, titled(title)).await.id;
+        if let Some(time) = time {
+            tasks::complete(&mut db, &anna, id, &[], Some(day + time))
+                .await
+                .unwrap();
+        }
+    }
+    let on_the_day = Filter {
+        completed_after: Some(day),
+        completed_before: Some(day + TimeDelta::hours(24)),
+        ..Filter::default()
+    };
+    assert_eq!(
+        titles(&mut db, &anna, &on_the_day).await,
+        ["midnight", "evening"]
+    );
+    let done = Filter {
+        statuses: vec![Status::Done],
+        ..Filter::default()
+    };
+    let ascending = ["midnight", "evening", "next day"];
+    let descending = ["next day", "evening", "midnight"];
+    for limit in [1, 2, 3, 4, 5, 200] {
+        for (filter, is_descending, expected, open) in [
+            (&on_the_day, false, &ascending[..2], &[][..]),
+            (&on_the_day, true, &descending[1..], &[]),
+            (&done, false, &ascending, &[]),
+            (&done, true, &descending, &[]),
+            (
+                &Filter::default(),
+                false,
+                &ascending,
+                &["open", "also open"],
+            ),
+            (
+                &Filter::default(),
+                true,
+                &descending,
+                &["also open", "open"],
+            ),
+        ] {
+            let sort = Sort {
+                key: SortKey::CompletedAt,
+                descending: is_descending,
+            };
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let page = tasks::list(&mut db, &anna, filter, sort, after.as_ref(), limit);
+                let page = page.await.unwrap();
+                found.extend(page.tasks.into_iter().map(|task| task.title));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, [expected, open].concat(), "{limit} {sort:?}");
+        }
     }
 }

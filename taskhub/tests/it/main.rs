@@ -5,6 +5,7 @@
 mod changes;
 mod documents;
 mod jobs;
+mod labels;
 mod lists;
 mod migrations;
 mod people;

@@ -1,14 +1,18 @@
 //! What becomes of tasks.
 
 mod fields;
+mod moving;
 mod tree;
+
+use std::time::Duration;
 
 use serde_json::json;
 use taskhub::{
-    Error, Refusal,
+    Current, Deleted, Error, Refusal,
     due::When,
-    tasks::{self, NewTask, Priority, Status, Task, TaskChanges},
+    tasks::{self, Children, NewTask, Priority, Status, Task, TaskChanges},
     testing::Database,
+    trash,
 };
 use uuid::Uuid;
 
@@ -44,6 +48,8 @@ async fn a_new_task_has_everything_that_was_said_about_it() {
             id: new.id.unwrap(),
             project_id: parent.project_id,
             parent_id: Some(parent.id),
+            parent_deleted_at: None,
+            children: Children::default(),
             title: new.title,
             description: new.description,
             status: Status::Done,
@@ -189,7 +195,32 @@ async fn an_id_of_ones_own_makes_creation_repeatable() {
     tasks::delete(&mut db, &anna, changed.id, &[])
         .await
         .unwrap();
-    assert_taken(tasks::create(&mut db, &anna, &new).await);
+    for new in [&new, &other] {
+        let outcome = tasks::create(&mut db, &anna, new).await;
+        let Err(Error::Refused(Refusal::AlreadyExists {
+            deleted: Some(Deleted { task_id, .. }),
+            ..
+        })) = outcome
+        else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(task_id, changed.id);
+    }
+    let outcome = tasks::create(&mut db, &ben, &new).await;
+    assert!(
+        matches!(
+            outcome,
+            Err(Error::Refused(Refusal::AlreadyExists { deleted: None, .. }))
+        ),
+        "somebody else learns nothing of the trash: {outcome:?}"
+    );
+
+    trash::empty(&database.pool, Duration::ZERO, 10)
+        .await
+        .unwrap();
+    let anew = tasks::create(&mut db, &anna, &other).await.unwrap();
+    assert_eq!((anew.id, anew.version), (changed.id, 1));
+    assert_eq!(tasks::create(&mut db, &anna, &other).await.unwrap(), anew);
 }
 
 #[tokio::test]
@@ -317,7 +348,8 @@ async fn another_version_is_refused_and_the_present_one_shown() {
         else {
             panic!("{outcome:?}");
         };
-        assert_eq!((current_version, shown), (2, json!(current)));
+        let expected = Current::Task(Box::new(current.clone()));
+        assert_eq!((current_version, shown), (2, expected));
     }
     assert_eq!(tasks::get(&mut db, &anna, task.id).await.unwrap(), current);
 }

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use taskhub::{
-    Error, Refusal, Result, sessions,
+    Current, Error, Refusal, Result, sessions,
     users::{self, PasswordChange, User, UserChanges},
 };
 
@@ -262,8 +262,8 @@ async fn a_change_at_another_version_is_refused_with_the_present_state() {
         panic!("not refused: {verdict:?}");
     };
     assert_eq!(
-        (current_version, &current["username"]),
-        (1, &"alice".into())
+        (current_version, current),
+        (1, Current::User(Box::new(user.clone())))
     );
     assert_eq!(
         update(&site, &user, changes, &[1, 7])

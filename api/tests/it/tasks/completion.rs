@@ -57,7 +57,7 @@ async fn nothing_was_completed_in_the_future_or_before_all_calendars() {
         (json!("9999-12-31T23:59:59Z"), "in-the-future"),
         (json!("0000-01-01T00:00:00Z"), "out-of-range"),
         (json!("0001-01-01T00:00:00+01:00"), "out-of-range"),
-        (json!("2020-01-01"), "wrong-format"),
+        (json!("2020-01-01"), "invalid-format"),
         (json!(0), "wrong-type"),
     ] {
         let body = json!({"completed_at": time});

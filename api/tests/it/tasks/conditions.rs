@@ -1,7 +1,7 @@
 //! Entity tags: reading and changing on condition.
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{about_one, add, call, header, path};
 use crate::support::{Service, problem, success};
@@ -61,6 +61,7 @@ async fn a_change_on_a_wrong_condition_shows_the_present_state() {
         let document = problem(answer, StatusCode::PRECONDITION_FAILED, "version-mismatch").await;
         assert_eq!(document["current_version"], 6);
         assert_eq!(document["current"], current);
+        assert_keeps(&service, "Task", &document["current"]).await;
     }
     let request = service
         .by(&user, Method::DELETE, &path(&task))
@@ -71,6 +72,42 @@ async fn a_change_on_a_wrong_condition_shows_the_present_state() {
         "invalid-header",
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_present_state_of_an_account_is_what_a_get_answers() {
+    let service = Service::start().await;
+    let user = service.user().await;
+    let me = call(&service, &user, Method::GET, "/v1/me").await;
+    let me = success(me, StatusCode::OK).await;
+    let request = service.by(&user, Method::PATCH, "/v1/me");
+    let request = request.header("if-match", "\"9\"");
+    let answer = request.json(&json!({"time_zone": "Asia/Tokyo"}));
+    let answer = answer.send().await.unwrap();
+    let document = problem(answer, StatusCode::PRECONDITION_FAILED, "version-mismatch").await;
+    assert_eq!(document["current"], me);
+    assert_keeps(&service, "User", &document["current"]).await;
+}
+
+/// Asserts that a value is what the served document says of a schema.
+async fn assert_keeps(service: &Service, schema: &str, value: &Value) {
+    let document = service.get("/openapi-3.1.json").send().await.unwrap();
+    let document: Value = document.json().await.unwrap();
+    let schema = json!({
+        "$ref": format!("#/components/schemas/{schema}"),
+        "unevaluatedProperties": false,
+        "components": document["components"],
+    });
+    let validator = jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap();
+    let errors: Vec<_> = validator
+        .iter_errors(value)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
 }
 
 #[tokio::test]
