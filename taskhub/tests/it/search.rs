@@ -144,7 +144,9 @@ async fn a_search_sees_a_change_at_once_and_the_record_of_changes_does_not_hold_
         .unwrap();
     assert_eq!(found(&mut db, &anna, "butter").await, ["BUTTER"]);
     assert_eq!(waiting(&database.pool).await, 0);
-    tasks::complete(&mut db, &anna, milk.id, &[]).await.unwrap();
+    tasks::complete(&mut db, &anna, milk.id, &[], None)
+        .await
+        .unwrap();
     assert_eq!(found(&mut db, &anna, "butter farm").await, ["BUTTER"]);
 
     let rows: Vec<(Vec<String>, Option<Value>, Value)> =
