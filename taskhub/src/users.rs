@@ -18,6 +18,7 @@ mod credentials;
 mod deletion;
 mod resets;
 mod rules;
+mod welcome;
 
 pub(crate) use credentials::{Authenticated, authenticate};
 pub use credentials::{PasswordChange, change_password};
@@ -27,6 +28,7 @@ pub use resets::{
     PasswordReset, RESET_LIFE, ResetCode, new_reset_codes, prune_resets, request_password_reset,
     reset_password,
 };
+pub use welcome::{Recipient, recipient};
 
 pub use rules::{EMAIL_BYTES, USERNAME_CHARACTERS};
 

@@ -12,6 +12,10 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 }
 
 /// The names of all variables.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the inputs of xtask are no settings of the programs"
+)]
 pub(crate) fn names() -> Vec<String> {
     std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())

@@ -1,6 +1,9 @@
 //! Greets a new user by e-mail.
 
-use taskhub::jobs::leases::{Completed, Lease};
+use taskhub::{
+    jobs::leases::{Completed, Lease},
+    users,
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -14,19 +17,10 @@ pub(super) async fn run(
 ) -> anyhow::Result<Completed> {
     let options = &worker.options;
     let db = &options.db;
-    let user = sqlx::query!(
-        "select username, email from user_account where id = $1 and deleted_at is null",
-        user_id,
-    )
-    .fetch_optional(db)
-    .await?;
-    // Gone, or without an address: there is nobody to greet.
-    if let Some(user) = user
-        && let Some(address) = user.email
-    {
+    if let Some(user) = users::recipient(db, user_id).await? {
         let letter = Letter {
             id: lease.public_id,
-            to: address,
+            to: user.email,
             subject: "Welcome to TaskHub".to_owned(),
             text: text(&user.username, &options.home_url),
         };
