@@ -23,7 +23,7 @@ use serde_json::json;
 
 use self::{
     findings::Finding,
-    git::Commit,
+    git::{Commit, Earlier},
     migrations::Migration,
     programs::Programs,
     trial::{LONGEST, Seen},
@@ -32,6 +32,7 @@ use self::{
 use crate::{
     checkout::Checkout,
     exit::{self, Exit},
+    git as repository,
     progress::{self, Step},
     run_folder::RunFolder,
     signals::Signals,
@@ -62,7 +63,8 @@ enum Order {
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 struct Check {
-    /// The release that runs now: the newest tag v… before HEAD unless given, and without a tag the commit before it
+    /// The release that runs now: the newest tag v… before HEAD unless given, and without a tag the commit before it.
+    /// A whole hash may be all zeros, or of a commit that is gone, as pipelines pass it on: then nothing is compared
     #[arg(long, value_name = "COMMIT")]
     against: Option<String>,
     /// Only look at the SQL, which takes a moment; the verdict is then that a rollback is not safe
@@ -112,6 +114,8 @@ impl std::error::Error for NotApplied {}
 /// What was found.
 struct Found {
     against: Option<Commit>,
+    /// Why there is nothing to compare with, where that is so.
+    nothing: Option<String>,
     fresh: Vec<Migration>,
     findings: Vec<Finding>,
     seen: Option<Seen>,
@@ -122,6 +126,11 @@ struct Found {
 pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<ExitCode> {
     let Order::Check(check) = &arguments.order;
     let checkout = Checkout::find()?;
+    repository::knows(&checkout.root)?;
+    let is_whole = check.old_binaries.is_none() && !check.sql;
+    if is_whole {
+        verdict::forget(&checkout)?;
+    }
     let folder = RunFolder::create(&checkout, "release")?;
     let gate = Gate {
         checkout: &checkout,
@@ -133,7 +142,7 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     let (head, is_clean) = git::head(&checkout.root)?;
     let verdict = judge(check, &found, head);
     let whole = report(&found, &verdict, is_clean, begun.elapsed());
-    if is_clean && check.old_binaries.is_none() && !check.sql {
+    if is_clean && is_whole {
         verdict::keep(&checkout, &whole)?;
     }
     if check.json {
@@ -151,12 +160,15 @@ fn examine(check: &Check, gate: &Gate<'_>, folder: &RunFolder) -> anyhow::Result
     let root = &gate.checkout.root;
     let against = match &check.against {
         None => git::earlier(root)?,
-        Some(name) => Some(git::find(root, name).ok_or_else(|| {
-            exit::Failed::because(Exit::Usage, format!("git knows no commit {name}"))
-        })?),
+        Some(name) => git::named(root, name)?,
+    };
+    let (against, nothing) = match against {
+        Earlier::Known(commit) => (Some(commit), None),
+        Earlier::Nothing(why) => (None, Some(why)),
     };
     let mut found = Found {
         against: against.clone(),
+        nothing,
         fresh: Vec::new(),
         findings: Vec::new(),
         seen: None,
@@ -270,6 +282,7 @@ fn report(found: &Found, verdict: &Verdict, is_clean: bool, took: Duration) -> s
         "uncommitted_changes": !is_clean,
         "against": verdict.against,
         "against_name": found.against.as_ref().map(|against| &against.name),
+        "nothing_to_compare_with": found.nothing,
         "migrations": names,
         "findings": found.findings,
         "seen": found.seen,
@@ -307,8 +320,8 @@ fn say(found: &Found, verdict: &Verdict) {
             migration.version
         ));
     }
-    if found.against.is_none() {
-        progress::say("there is no earlier release, so there is nothing to compare with");
+    if let Some(why) = &found.nothing {
+        progress::say(format_args!("{why}: there is nothing to compare with"));
     }
     let may = if verdict.passed { "passed" } else { "refused" };
     let safe = if verdict.rollback_safe { "yes" } else { "no" };

@@ -1,11 +1,11 @@
-//! What git knows of this checkout and of its past.
+//! Which commits a release is compared with.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
+use std::path::Path;
+
+use crate::{
+    exit::{Exit, Failed},
+    git,
 };
-
-use anyhow::Context;
 
 /// A commit that was named, and what it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,65 +16,79 @@ pub(super) struct Commit {
     pub(super) hash: String,
 }
 
-/// What `git` writes to standard output.
-///
-/// # Errors
-/// With what it writes to standard error.
-pub(super) fn git(root: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = command(root, arguments)
-        .output()
-        .context("git cannot be run")?;
-    anyhow::ensure!(
-        output.status.success(),
-        "git {}: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn command(root: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new("git");
-    // A checkout may belong to somebody else, as in a container of CI.
-    command
-        .args(["-c", "safe.directory=*"])
-        .args(arguments)
-        .current_dir(root)
-        .stdin(Stdio::null());
-    command
+/// What a release is compared with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Earlier {
+    Known(Commit),
+    /// There is nothing to compare with, and why.
+    Nothing(String),
 }
 
 /// The commit of that name, if there is one.
 pub(super) fn find(root: &Path, name: &str) -> Option<Commit> {
-    let wanted = format!("{name}^{{commit}}");
-    let found = git(root, &["rev-parse", "--verify", "--quiet", &wanted]).ok()?;
     Some(Commit {
         name: name.to_owned(),
-        hash: found.trim().to_owned(),
+        hash: git::find(root, name)?,
     })
 }
 
-/// The release before this one: the newest tag `v…` that HEAD came from, without one the commit before HEAD.
-/// `None` in the first commit.
+/// What somebody named. A pipeline names the commit before a push by its whole hash: it is all zeros where the branch
+/// is new, and a commit that is gone where the push was forced.
 ///
 /// # Errors
-/// Where the history is cut off, for then the answer would depend on where.
-pub(super) fn earlier(root: &Path) -> anyhow::Result<Option<Commit>> {
-    let is_shallow = git(root, &["rev-parse", "--is-shallow-repository"])?;
-    anyhow::ensure!(
-        is_shallow.trim() == "false",
-        "this clone lacks its history: `git fetch --unshallow --tags`, or name a commit with --against"
-    );
+/// [`Exit::Usage`] where a shorter name is unknown, and where a shallow clone cannot tell whether the commit is gone.
+pub(super) fn named(root: &Path, name: &str) -> anyhow::Result<Earlier> {
+    if is_whole_hash(name) && name.bytes().all(|byte| byte == b'0') {
+        return Ok(Earlier::Nothing("the branch is new".to_owned()));
+    }
+    if let Some(commit) = find(root, name) {
+        return Ok(Earlier::Known(commit));
+    }
+    if git::is_shallow(root)? {
+        return Err(lacks_history(&format!("it has no commit {name}")));
+    }
+    if is_whole_hash(name) {
+        let why = format!("commit {name} is gone, as after a forced push");
+        return Ok(Earlier::Nothing(why));
+    }
+    let why = format!("git knows no commit {name}");
+    Err(Failed::because(Exit::Usage, why))
+}
+
+/// SHA-1 or SHA-256.
+fn is_whole_hash(name: &str) -> bool {
+    matches!(name.len(), 40 | 64) && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The release before this one: the newest tag `v…` that HEAD came from, without one the commit before HEAD.
+///
+/// # Errors
+/// [`Exit::Usage`] where the history is cut off, for then the answer would depend on where.
+pub(super) fn earlier(root: &Path) -> anyhow::Result<Earlier> {
+    if git::is_shallow(root)? {
+        return Err(lacks_history(
+            "the earlier release may lie in what is cut off",
+        ));
+    }
     let described = ["describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^"];
-    let tag = git(root, &described).ok();
+    let tag = git::ask(root, &described).ok();
     let name = tag.as_deref().map_or("HEAD^", str::trim);
-    Ok(find(root, name))
+    let nothing = || Earlier::Nothing("there is no earlier release".to_owned());
+    Ok(find(root, name).map_or_else(nothing, Earlier::Known))
+}
+
+fn lacks_history(why: &str) -> anyhow::Error {
+    let why = format!(
+        "this clone is shallow, and {why}: fetch the rest with `git fetch --unshallow --tags`, or name a commit that \
+         it has with --against"
+    );
+    Failed::because(Exit::Usage, why)
 }
 
 /// Whether `ancestor` is in the history of `commit`, or the same.
 pub(super) fn is_ancestor(root: &Path, ancestor: &str, commit: &str) -> bool {
     let arguments = ["merge-base", "--is-ancestor", ancestor, commit];
-    git(root, &arguments).is_ok()
+    git::ask(root, &arguments).is_ok()
 }
 
 /// What HEAD is, and whether files differ from it.
@@ -82,7 +96,6 @@ pub(super) fn is_ancestor(root: &Path, ancestor: &str, commit: &str) -> bool {
 /// # Errors
 /// Where this is no checkout of git's.
 pub(super) fn head(root: &Path) -> anyhow::Result<(String, bool)> {
-    let hash = git(root, &["rev-parse", "HEAD"])?;
-    let is_clean = git(root, &["status", "--porcelain"])?.is_empty();
-    Ok((hash.trim().to_owned(), is_clean))
+    let hash = git::ask(root, &["rev-parse", "HEAD"])?;
+    Ok((hash.trim().to_owned(), git::changes(root)?.is_empty()))
 }

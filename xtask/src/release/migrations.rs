@@ -4,10 +4,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::Context;
 
-use super::{
-    findings::Finding,
-    git::{self, Commit},
-};
+use super::{findings::Finding, git::Commit};
+use crate::git;
 
 /// Where they lie, in every release.
 pub(super) const FOLDER: &str = "migrations";
@@ -100,14 +98,15 @@ pub(super) fn present(root: &Path) -> anyhow::Result<Vec<Migration>> {
 /// Where git does not give them.
 pub(super) fn of(root: &Path, commit: &Commit) -> anyhow::Result<Vec<Migration>> {
     let folder = format!("{FOLDER}/");
-    let listed = git::git(root, &["ls-tree", "--name-only", &commit.hash, &folder])?;
+    let listed = git::ask(root, &["ls-tree", "--name-only", &commit.hash, &folder])?;
     let files = listed.lines().filter(|path| path.ends_with(".sql"));
     files
         .map(|path| {
-            let object = format!("{}:{path}", commit.hash);
+            // From here, for the checkout may be a folder of a larger repository.
+            let object = format!("{}:./{path}", commit.hash);
             Ok(Migration {
                 name: path.strip_prefix(&folder).unwrap_or(path).to_owned(),
-                text: git::git(root, &["show", &object])?,
+                text: git::ask(root, &["show", &object])?,
             })
         })
         .collect()

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{Gate, git::Commit};
 use crate::{
-    cargo, dev,
+    cargo, dev, git,
     launch::{self, Identity},
     process::{self, Process},
     progress::Step,
@@ -23,6 +23,7 @@ use crate::{
         ports::Ports,
         programs::{LOCAL, ending, last_words},
     },
+    shell,
     signals::Signals,
     unpacking::unpacked,
 };
@@ -151,7 +152,7 @@ fn unpack(gate: &Gate<'_>, commit: &Commit, folder: &Path) -> anyhow::Result<()>
     let archive = gate.folder.join("earlier.tar");
     let output = format!("--output={}", archive.display());
     let line = ["archive", "--format=tar", &output, &commit.hash];
-    super::git::git(&gate.checkout.root, &line)?;
+    git::ask(&gate.checkout.root, &line)?;
     tar::Archive::new(File::open(&archive)?).unpack(folder)?;
     fs::remove_file(archive)?;
     Ok(())
@@ -252,7 +253,7 @@ impl<'a> Place<'a> {
             .env("PUBLIC_URL", format!("http://{serving}"))
             .env("LISTEN_ADDRESS", serving.to_string())
             .env("METRICS_ADDRESS", metrics.to_string())
-            .env("MAIL_URL", format!("file://{}", self.mail().display()))
+            .env("MAIL_URL", shell::file_url(&self.mail()))
             .stdin(Stdio::null());
         command
     }

@@ -51,6 +51,9 @@ pub(super) fn finding(said: &Said) -> Finding {
 /// # Errors
 /// Where it cannot be installed or does not answer.
 pub(super) fn ask(gate: &Gate<'_>, migrations: &[Migration]) -> anyhow::Result<Vec<Said>> {
+    if migrations.is_empty() {
+        return Ok(Vec::new());
+    }
     let installed = Tool::Squawk.install(gate.checkout, gate.signals)?;
     let folder = gate.folder.join("sql");
     fs::create_dir_all(&folder)?;

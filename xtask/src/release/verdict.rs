@@ -29,6 +29,18 @@ fn file(checkout: &Checkout) -> PathBuf {
     checkout.target.join(FILE)
 }
 
+/// Removes what an earlier check found, so that one which ends before it has found anything leaves nothing of another
+/// commit's behind.
+///
+/// # Errors
+/// Where the file is there and cannot be removed.
+pub(super) fn forget(checkout: &Checkout) -> anyhow::Result<()> {
+    match fs::remove_file(file(checkout)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Keeps it, with all that was seen.
 ///
 /// # Errors

@@ -12,7 +12,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Checkout, XTASK, root};
+use crate::{
+    repository::git,
+    support::{Checkout, XTASK, root},
+};
 
 /// A checkout with git, whose first commit is tagged `v1` and has the migrations that there are.
 struct Repository {
@@ -42,12 +45,7 @@ impl Repository {
     }
 
     fn git(&self, arguments: &[&str]) {
-        let status = Command::new("git")
-            .args(["-c", "user.name=a", "-c", "user.email=a@example.org"])
-            .args(arguments)
-            .current_dir(self.checkout.path())
-            .status();
-        assert!(status.expect("git starts").success(), "{arguments:?}");
+        git(self.checkout.path(), arguments);
     }
 
     fn commit(&self) {
@@ -77,13 +75,26 @@ impl Repository {
         self.check(&["--old-binaries", folder, "--new-binaries", folder])
     }
 
+    /// The exit code and what was said, where nothing is found out.
+    fn refused(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let line = [&["release", "check", "--json"], arguments].concat();
+        let output = self.checkout.run(&line);
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.checkout.target().join("release-check.json")
+    }
+
     fn kept(&self) -> bool {
-        self.checkout.target().join("release-check.json").exists()
+        self.file().exists()
     }
 }
 
 /// Builds what an earlier build of the tests has not made.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let folder = Path::new(XTASK).parent().expect("a folder").to_owned();
     let names = ["taskhub-api", "taskhub-worker", "examples/migration_trial"];
     if names.iter().all(|name| folder.join(name).is_file()) {
@@ -220,6 +231,49 @@ fn without_an_earlier_release_or_a_new_migration_there_is_nothing_to_try() {
     assert!(repository.kept());
     let unknown = ["release", "check", "--against", "v2"];
     assert_eq!(repository.checkout.run(&unknown).status.code(), Some(2));
+}
+
+const ZEROS: &str = "0000000000000000000000000000000000000000";
+
+#[test]
+fn a_first_push_and_a_forced_one_have_nothing_to_compare_with() {
+    let repository = Repository::new();
+    let gone = "0123456789abcdef0123456789abcdef01234567";
+    for (before, why) in [(ZEROS, "the branch is new"), (gone, "forced push")] {
+        let (code, told) = repository.check(&["--against", before]);
+        assert_eq!((code, &told["passed"]), (Some(0), &true.into()), "{told}");
+        assert_eq!(told["against"], Value::Null);
+        let said = told["nothing_to_compare_with"].as_str().expect("a reason");
+        assert!(said.contains(why), "{said}");
+        let kept = fs::read(repository.file()).expect("a file for the pipeline");
+        assert_eq!(serde_json::from_slice::<Value>(&kept).ok(), Some(told));
+        fs::remove_file(repository.file()).expect("own file");
+    }
+    // What a person mistypes is shorter, and what `deploy.yml` hands over is too: that is not passed over.
+    let (code, said) = repository.refused(&["--against", "01234567"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("git knows no commit 01234567"), "{said}");
+}
+
+#[test]
+fn a_clone_without_its_history_says_what_is_missing() {
+    let repository = Repository::new();
+    let root = repository.checkout.path();
+    repository.git(&["commit", "--quiet", "--allow-empty", "--message=two"]);
+    let before = git(root, &["rev-parse", "HEAD^"]);
+    let shallow = format!("{}\n", git(root, &["rev-parse", "HEAD"]).trim());
+    fs::write(root.join(".git/shallow"), shallow).expect("own repository");
+    repository.git(&["tag", "--delete", "v1"]);
+    repository.git(&["reflog", "expire", "--expire=now", "--all"]);
+    repository.git(&["gc", "--quiet", "--prune=now"]);
+    for arguments in [&[][..], &["--against", before.trim()]] {
+        let (code, said) = repository.refused(arguments);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("this clone is shallow"), "{said}");
+        assert!(said.contains("git fetch --unshallow --tags"), "{said}");
+    }
+    let (code, told) = repository.check(&["--against", ZEROS]);
+    assert_eq!(code, Some(0), "{told}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::release::{git::git, migrations};
+use crate::{git::ask, release::migrations};
 
 /// A checkout whose only commit, tagged `v1`, has this migration.
 fn released(name: &str) -> (tempfile::TempDir, Commit) {
@@ -25,7 +25,7 @@ fn released(name: &str) -> (tempfile::TempDir, Commit) {
         &["tag", "v1"],
     ];
     for line in lines {
-        git(root, line).expect("git works");
+        ask(root, line).expect("git works");
     }
     let commit = git::find(root, "v1").expect("the tag");
     (folder, commit)
@@ -106,10 +106,10 @@ fn a_contract_comes_after_a_release_that_can_still_start() {
     }
 
     fs::write(folder.path().join("later"), "").expect("a file");
-    git(folder.path(), &["add", "."]).expect("git works");
+    ask(folder.path(), &["add", "."]).expect("git works");
     let line = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
     let line = [&line[..], &["commit", "--quiet", "--message=two"]].concat();
-    git(folder.path(), &line).expect("git works");
+    ask(folder.path(), &line).expect("git works");
     let later = contract("HEAD", &floor(11));
     assert_eq!(rules(folder.path(), &v1, &later), ["after-release"]);
 }
