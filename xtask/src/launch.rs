@@ -14,7 +14,7 @@ use std::{
 use anyhow::Context;
 use nix::{
     sys::signal::{SigSet, Signal},
-    unistd::{Gid, Pid, Uid, getpid, getppid, setgid, setgroups, setuid},
+    unistd::{Gid, Pid, Uid, getpid, getppid},
 };
 
 /// As whom a program runs.
@@ -109,10 +109,7 @@ pub(crate) fn become_command(arguments: &Arguments) -> anyhow::Result<ExitCode> 
         become_nobody().context("no user namespace")?;
     }
     if let (Some(uid), Some(gid)) = (arguments.uid, arguments.gid) {
-        let gid = Gid::from_raw(gid);
-        setgroups(&[gid]).context("setgroups")?;
-        setgid(gid).context("setgid")?;
-        setuid(Uid::from_raw(uid)).context("setuid")?;
+        become_other(Uid::from_raw(uid), Gid::from_raw(gid))?;
     }
     // After the identity: a change of it clears the wish.
     #[cfg(target_os = "linux")]
@@ -132,6 +129,20 @@ pub(crate) fn become_command(arguments: &Arguments) -> anyhow::Result<ExitCode> 
         .context("no command to run")?;
     let error = Command::new(program).args(rest).exec();
     Err(error).with_context(|| format!("{} cannot be run", program.display()))
+}
+
+#[cfg(target_os = "linux")]
+fn become_other(uid: Uid, gid: Gid) -> anyhow::Result<()> {
+    use nix::unistd::{setgid, setgroups, setuid};
+    setgroups(&[gid]).context("setgroups")?;
+    setgid(gid).context("setgid")?;
+    setuid(uid).context("setuid")
+}
+
+/// Elsewhere the groups of root would stay.
+#[cfg(not(target_os = "linux"))]
+fn become_other(uid: Uid, _: Gid) -> anyhow::Result<()> {
+    anyhow::bail!("root becomes user {uid} on Linux alone: run this as a normal user")
 }
 
 #[cfg(target_os = "linux")]

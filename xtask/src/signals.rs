@@ -13,6 +13,14 @@ use std::{
 use anyhow::Context;
 use nix::sys::signal::{SigSet, Signal};
 
+/// BSD's kernels, and so that of macOS, drop a SIGCHLD that no handler asks for, even a blocked one: whoever waits for a
+/// child there looks again by themself.
+const LONGEST: Duration = if cfg!(target_os = "linux") {
+    Duration::MAX
+} else {
+    Duration::from_millis(200)
+};
+
 /// The mask is blocked; [`Signals::wait`] tells what came.
 pub(crate) struct Signals(Receiver<Signal>);
 
@@ -51,12 +59,12 @@ impl Signals {
         Ok(Self(receiver))
     }
 
-    /// Returns when a child has changed or the time is up.
+    /// Returns when a child has changed or the time is up; elsewhere than on Linux, also a little sooner.
     ///
     /// # Errors
     /// [`Interrupted`] where somebody wants `xtask` to stop.
     pub(crate) fn wait(&self, timeout: Duration) -> Result<(), Interrupted> {
-        match self.0.recv_timeout(timeout) {
+        match self.0.recv_timeout(timeout.min(LONGEST)) {
             Ok(Signal::SIGCHLD) | Err(RecvTimeoutError::Timeout) => Ok(()),
             Ok(signal) => Err(Interrupted(signal)),
             Err(RecvTimeoutError::Disconnected) => Err(Interrupted(Signal::SIGTERM)),

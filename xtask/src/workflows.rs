@@ -5,6 +5,7 @@ mod ci;
 mod compose;
 mod deploy;
 mod model;
+mod stands;
 mod steps;
 
 use std::{fs, io::Write, path::Path, process::ExitCode};

@@ -99,7 +99,7 @@ impl Postgres {
             .arg(format!("--pwfile={}", password.display()))
             .arg("-D")
             .arg(folder.join("data"))
-            .env_remove("LC_ALL")
+            .env("LC_ALL", "C")
             .output()
             .expect("initdb starts");
         assert!(
@@ -141,7 +141,7 @@ impl Postgres {
             command.args(["-c", setting]);
         }
         command
-            .env_remove("LC_ALL")
+            .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());

@@ -113,10 +113,12 @@ fn usual_folders() -> Vec<PathBuf> {
 fn command(program: &Program, name: &str, identity: Identity, on_death: Signal) -> Command {
     let mut command = launch::command(program.bin.join(name), identity, on_death);
     for variable in environment::names() {
-        if variable.starts_with("PG") || matches!(variable.as_str(), "LC_ALL" | "LANG" | "TZ") {
+        if variable.starts_with("PG") || matches!(variable.as_str(), "LANG" | "TZ") {
             command.env_remove(variable);
         }
     }
+    // Named, for on macOS a locale that is looked up starts a thread, and then PostgreSQL refuses to start.
+    command.env("LC_ALL", "C");
     command.stdin(Stdio::null());
     command
 }

@@ -75,10 +75,19 @@ pub(super) fn cache(name: &str) -> Step {
 }
 
 pub(super) fn upload(name: &str, path: &str) -> Step {
+    upload_or(name, path, "error")
+}
+
+/// Fails nothing where there is none.
+pub(super) fn upload_if_there(name: &str, path: &str) -> Step {
+    upload_or(name, path, "warn")
+}
+
+fn upload_or(name: &str, path: &str, otherwise: &str) -> Step {
     let with = map([
         ("name", name),
         ("path", path),
-        ("if-no-files-found", "error"),
+        ("if-no-files-found", otherwise),
     ]);
     UPLOAD.step("Keep the result", with)
 }

@@ -3,7 +3,7 @@
 use super::{
     actions, compose,
     model::{Concurrency, Defaults, Job, Map, Matrix, On, Push, Step, Strategy, Workflow, map},
-    runner,
+    runner, stands,
     steps::{filled, image, role, run, rust},
 };
 use crate::environments::{Arch, Environment};
@@ -15,6 +15,7 @@ pub(super) fn workflow(environments: &[Environment]) -> Workflow {
         ("image".to_owned(), images()),
         ("compose".to_owned(), compose::job()),
     ];
+    jobs.extend(stands::jobs());
     jobs.extend(environments.iter().map(plan));
     Workflow {
         name: "CI",
@@ -72,9 +73,10 @@ fn migrations() -> Job {
                     "cargo xtask release check --against \"$AGAINST\"",
                 )
             },
+            // Also of a release that is refused. A check that ended before it found anything leaves none.
             Step {
                 condition: Some("always()"),
-                ..actions::upload(
+                ..actions::upload_if_there(
                     "release-check",
                     "/home/runner/.cache/taskhub-ci/release-check.json",
                 )

@@ -88,6 +88,30 @@ fn production_gets_the_image_that_staging_runs_after_an_approval() {
 }
 
 #[test]
+fn both_commands_are_tried_where_else_people_stand() {
+    let ci = &workflows()["ci"]["jobs"];
+    for (name, runner) in [("macos", "macos-15"), ("ubuntu", "ubuntu-24.04")] {
+        let job = &ci[name];
+        assert_eq!(job["runs-on"], runner);
+        let lines: Vec<&str> = steps(job)
+            .iter()
+            .filter_map(|step| step["run"].as_str())
+            .collect();
+        let runs = |command: &str| lines.iter().any(|line| line.starts_with(command));
+        assert!(
+            runs("cargo xtask test") && runs("cargo xtask dev"),
+            "{lines:?}"
+        );
+    }
+    let newest = steps(&ci["newest"]).last().expect("a step");
+    assert!(
+        newest["run"]
+            .as_str()
+            .is_some_and(|line| line.contains("test --newest"))
+    );
+}
+
+#[test]
 fn forks_take_no_role() {
     let ci = &workflows()["ci"]["jobs"];
     for name in ["plan-staging", "plan-production"] {

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{Seek, Write},
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -147,10 +148,28 @@ impl Data {
     }
 }
 
-/// Whether the process is a server on this data: PostgreSQL works in its data folder.
+/// Whether the process is a server on this data.
 fn serves(pid: u32, folder: &Path) -> bool {
+    if cfg!(target_os = "linux") {
+        works_in(pid, folder)
+    } else {
+        was_told_of(pid, folder)
+    }
+}
+
+/// PostgreSQL works in its data folder.
+fn works_in(pid: u32, folder: &Path) -> bool {
     fs::read_link(format!("/proc/{pid}/cwd"))
         .is_ok_and(|cwd| fs::canonicalize(folder).is_ok_and(|own| own == cwd))
+}
+
+/// Where there is no `/proc`: the folder stands in the command line, after `-D`.
+fn was_told_of(pid: u32, folder: &Path) -> bool {
+    let listed = Command::new("ps")
+        .args(["-ww", "-o", "command=", "-p", &pid.to_string()])
+        .output();
+    let wanted = format!("-D {}", folder.display());
+    listed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(&wanted))
 }
 
 fn initdb_arguments(folder: &Path) -> Vec<String> {
@@ -201,6 +220,22 @@ mod tests {
         assert_eq!(data.status(), Some((std::process::id(), true)));
         data.recover().expect("nothing runs there");
         assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_process_tells_of_its_folder_in_its_command_line_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut other = Command::new("sh")
+            .args(["-c", "read -r _", "-D"])
+            .arg(folder.path())
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        assert!(was_told_of(other.id(), folder.path()));
+        assert!(!was_told_of(other.id(), Path::new("/elsewhere")));
+        other.kill().expect("own child");
+        other.wait().expect("own child");
+        assert!(!was_told_of(other.id(), folder.path()));
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub(super) fn postgres(packages: &Path, signals: &Signals) -> anyhow::Result<Opt
     if let Some(program) = Program::in_folder(&bin) {
         return Ok(Some(program));
     }
+    // The packages that are pinned are Linux's.
+    if !cfg!(target_os = "linux") {
+        return Ok(None);
+    }
     let (Some(npm), Some(tar)) = (environment::on_path("npm"), environment::on_path("tar")) else {
         return Ok(None);
     };
