@@ -36,6 +36,7 @@ use crate::{
         self,
         trial::{self, Trial},
     },
+    shell,
     signals::Signals,
 };
 
@@ -191,6 +192,7 @@ impl Run {
         if equipment.faketime.is_none() {
             progress::say("            no libfaketime here: every worker's clock is right");
         }
+        let name = trial.redis_name();
         let run = Self {
             seed,
             sink: Sink::start(Random::new(seed, 3))?,
@@ -205,7 +207,7 @@ impl Run {
             },
         };
         step.done(format_args!(
-            "PostgreSQL, Redis and {WORKERS} workers started"
+            "PostgreSQL, {name} and {WORKERS} workers started"
         ));
         Ok(run)
     }
@@ -290,7 +292,7 @@ fn keep(checkout: &Checkout, folder: &Path, facts: &facts::Facts) -> anyhow::Res
     }
     progress::say(format_args!(
         "            logs and facts: {}",
-        kept.display()
+        shell::word(&kept)
     ));
     Ok(())
 }

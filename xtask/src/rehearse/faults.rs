@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValue};
 
 use super::rendered::Speed;
-use crate::contract::Task as Kind;
+use crate::{contract::Task as Kind, shell};
 
 /// The two releases of a rehearsal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -252,8 +252,8 @@ impl Fault {
         let file = folder.join(format!("{}.sh", self.name()));
         if !file.exists() {
             let text = format!(
-                "#!/bin/sh\nstart() {{ exec '{}' launch --on-death=SIGKILL -- \"$@\"; }}\n{script}\n",
-                launcher.display()
+                "#!/bin/sh\nstart() {{ exec {} launch --on-death=SIGKILL -- \"$@\"; }}\n{script}\n",
+                shell::quoted(launcher)
             );
             fs::write(&file, text)?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;

@@ -19,6 +19,7 @@ use crate::{
     launch::{self, Identity},
     process::Process,
     servers::postgres::tail,
+    shell,
 };
 
 /// Waits that the programs are told in whole seconds.
@@ -146,7 +147,7 @@ impl Stage<'_> {
             ("PUBLIC_URL", format!("http://{}", self.balancer.address)),
             ("LISTEN_ADDRESS", format!("127.0.0.1:{port}")),
             ("METRICS_ADDRESS", format!("127.0.0.1:{metrics}")),
-            ("MAIL_URL", format!("file://{}", self.mail().display())),
+            ("MAIL_URL", shell::file_url(&self.mail())),
         ];
         let set = local.into_iter().chain(own);
         variables.extend(set.map(|(name, value)| (name.to_owned(), value)));

@@ -75,6 +75,10 @@ impl Servers {
         Ok(())
     }
 
+    pub(super) fn redis_name(&self) -> redis::Name {
+        self.redis_program.name
+    }
+
     pub(super) fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.redis_port)
     }

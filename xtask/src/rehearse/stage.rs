@@ -105,7 +105,11 @@ impl<'a> Stage<'a> {
             summed_up: Instant::now(),
         };
         fs::create_dir_all(stage.mail())?;
-        stage.journal.step("PostgreSQL, Redis and HAProxy ready");
+        let ready = format!(
+            "PostgreSQL, {} and HAProxy ready",
+            stage.servers.redis_name()
+        );
+        stage.journal.step(ready);
         Ok(stage)
     }
 
@@ -176,7 +180,8 @@ impl<'a> Stage<'a> {
     pub(super) fn strike_at_the_start(&mut self) {
         if self.fault == Some(Fault::CacheDown) {
             self.servers.redis = None;
-            self.journal.fault("Redis is killed");
+            let name = self.servers.redis_name();
+            self.journal.fault(format!("{name} is killed"));
         }
     }
 
@@ -200,7 +205,8 @@ impl<'a> Stage<'a> {
         if self.servers.redis.is_none() {
             let folder = self.folder.clone();
             self.servers.start_redis(&folder, self.signals)?;
-            self.journal.fault("Redis is back");
+            let name = self.servers.redis_name();
+            self.journal.fault(format!("{name} is back"));
         }
         Ok(())
     }

@@ -8,9 +8,28 @@ use std::{
 
 use url::Url;
 
+use super::redis;
 use crate::{environment, progress};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a Redis or Valkey calls itself, as far as it tells without a password.
+pub(crate) fn name(given: &Given) -> redis::Name {
+    let said = Url::parse(&given.url).ok().and_then(|url| {
+        let mut stream = connect(&url, 6379)?;
+        stream.write_all(b"INFO server\r\nQUIT\r\n").ok()?;
+        let mut said = Vec::new();
+        // What came before the time was up will do.
+        let _ = stream.take(10_000).read_to_end(&mut said);
+        Some(said)
+    });
+    let is_valkey = |said: Vec<u8>| String::from_utf8_lossy(&said).contains("server_name:valkey");
+    if said.is_some_and(is_valkey) {
+        redis::Name::Valkey
+    } else {
+        redis::Name::Redis
+    }
+}
 
 /// The URL of a server that answers.
 #[derive(Clone)]

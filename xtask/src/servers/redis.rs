@@ -1,6 +1,7 @@
 //! A private Redis, or Valkey, which is the same to us.
 
 use std::{
+    fmt,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -9,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
@@ -28,11 +30,36 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
+    pub(crate) name: Name,
     pub(crate) version: String,
+}
+
+/// Which of the two it is. We speak to both alike.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) enum Name {
+    Redis,
+    Valkey,
+}
+
+impl Name {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Redis => "Redis",
+            Self::Valkey => "Valkey",
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Padded where a table asks for it.
+        f.pad(self.as_str())
+    }
 }
 
 /// A running server. It stops when dropped.
 pub(crate) struct Redis {
+    pub(crate) name: Name,
     port: u16,
     log: PathBuf,
     process: Process,
@@ -53,11 +80,22 @@ impl Program {
     /// The server at a path, if it runs and is new enough.
     pub(crate) fn at(path: &Path) -> Option<Self> {
         let output = Command::new(path).arg("--version").output().ok()?;
-        let (version, release) = version(&String::from_utf8_lossy(&output.stdout))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let (version, release) = version(&said)?;
         (release >= OLDEST).then(|| Self {
             path: path.to_owned(),
+            name: name(&said),
             version,
         })
+    }
+}
+
+/// By the first word of `Valkey server v=9.1.2 …`.
+fn name(line: &str) -> Name {
+    if line.starts_with("Valkey") {
+        Name::Valkey
+    } else {
+        Name::Redis
     }
 }
 
@@ -115,9 +153,10 @@ impl Redis {
             .stdout(log.try_clone()?)
             .stderr(log);
         Ok(Self {
+            name: program.name,
             port,
             log: path,
-            process: Process::spawn("Redis", command, stop_with)?,
+            process: Process::spawn(program.name.as_str(), command, stop_with)?,
         })
     }
 
@@ -129,7 +168,8 @@ impl Redis {
             let ended = self.process.ended()?;
             anyhow::ensure!(
                 ended.is_none() && Instant::now() < deadline,
-                "Redis does not start. The end of {}:\n{}",
+                "{} does not start. The end of {}:\n{}",
+                self.name,
                 self.log.display(),
                 tail(&self.log)
             );
@@ -163,6 +203,8 @@ mod tests {
     fn redis_and_valkey_tell_their_version_alike() {
         let redis = version("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64");
         assert_eq!(redis, Some(("7.0.15".to_owned(), (7, 0))));
+        assert_eq!(name("Redis server v=7.0.15 sha=00000000:0"), Name::Redis);
+        assert_eq!(name("Valkey server v=9.1.2 sha=00000000:0"), Name::Valkey);
         let valkey = version("Valkey server v=9.1.2 sha=00000000:0 malloc=libc bits=64");
         assert_eq!(valkey.map(|(_, release)| release), Some((9, 1)));
         assert_eq!(version("command not found"), None);

