@@ -21,6 +21,7 @@ use crate::{
     progress::Step,
     run_folder::RunFolder,
     servers::postgres::free_port,
+    shell,
     signals::Signals,
     tools::{Installed, Tool},
 };
@@ -68,9 +69,9 @@ pub(crate) fn run(arguments: &Arguments, signals: &Signals) -> anyhow::Result<Ex
     let bin = write_command_line(&installed, &folder.path)?;
     let mut out = std::io::stdout().lock();
     for (name, value) in variables(port) {
-        writeln!(out, "export {name}={value}")?;
+        writeln!(out, "export {name}={}", shell::word(value))?;
     }
-    writeln!(out, "export PATH='{}':\"$PATH\"", bin.display())?;
+    writeln!(out, "export PATH={}:\"$PATH\"", shell::quoted(bin))?;
     drop(out);
     let status = process.finish(signals)?;
     anyhow::bail!("the emulator ended by itself: {status}")
@@ -180,9 +181,9 @@ fn write_command_line(installed: &Installed, folder: &Path) -> anyhow::Result<Pa
     fs::write(
         &aws,
         format!(
-            "#!/bin/sh\nexec '{}' '{}' \"$@\"\n",
-            python.display(),
-            script.display()
+            "#!/bin/sh\nexec {} {} \"$@\"\n",
+            shell::quoted(python),
+            shell::quoted(script)
         ),
     )?;
     fs::set_permissions(&aws, fs::Permissions::from_mode(0o755))?;

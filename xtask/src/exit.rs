@@ -11,7 +11,7 @@ use crate::environments::Faults;
 pub(crate) enum Exit {
     /// A mistake of this program, or something that it did not expect.
     Internal = 1,
-    /// Arguments or an environment file are wrong. Nothing changed.
+    /// Arguments, an environment file or the checkout are wrong. Nothing changed.
     Usage = 2,
     /// A check or a policy says no. Nothing changed.
     Refused = 3,
@@ -49,7 +49,9 @@ impl Exit {
     fn meaning(self) -> &'static str {
         match self {
             Self::Internal => "an unexpected error",
-            Self::Usage => "arguments or an environment file are wrong; nothing changed",
+            Self::Usage => {
+                "arguments, an environment file or the checkout are wrong; nothing changed"
+            }
             Self::Refused => "a check says no; nothing changed",
             Self::Differs => "there are differences, where they were asked for",
             Self::Locked => "somebody else is at it",

@@ -7,7 +7,7 @@ mod architecture;
 mod base;
 mod binaries;
 mod build;
-pub(crate) mod commit;
+mod commit;
 mod config;
 #[cfg(feature = "aws")]
 mod ecr;

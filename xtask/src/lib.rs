@@ -10,10 +10,13 @@ mod completions;
 mod contract;
 mod dev;
 mod dockerfile;
+#[cfg(test)]
+mod documented;
 mod emulator;
 mod environment;
 mod environments;
 mod exit;
+mod git;
 mod image;
 #[cfg(feature = "aws")]
 mod input;
@@ -30,6 +33,7 @@ mod release;
 mod render;
 mod run_folder;
 mod servers;
+mod shell;
 mod signals;
 mod spans;
 mod test;

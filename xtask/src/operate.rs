@@ -66,11 +66,15 @@ pub(crate) enum Verb {
 pub(crate) fn run(verb: &Verb, signals: &Signals) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Doctor(arguments) if arguments.offline => doctor::offline(arguments),
+        Verb::Deploy(arguments) => {
+            // Before the verbs for AWS are compiled, which takes minutes.
+            arguments.need_a_commit()?;
+            aws::program::start(signals)
+        }
         Verb::Doctor(_)
         | Verb::Plan(_)
         | Verb::Verify(_)
         | Verb::Bootstrap(_)
-        | Verb::Deploy(_)
         | Verb::Rollback(_)
         | Verb::Status(_)
         | Verb::Watch(_)

@@ -20,6 +20,7 @@ use crate::{
     checkout::Checkout,
     launch::{self, Identity},
     process::{self, Process},
+    shell,
     signals::Signals,
 };
 
@@ -176,7 +177,7 @@ pub(crate) fn worker_command(
         // Where no `.env` is.
         .current_dir(folder)
         .env("APP_ENV", "test")
-        .env("MAIL_URL", format!("file://{}", mail.display()))
+        .env("MAIL_URL", shell::file_url(&mail))
         .env("METRICS_ADDRESS", "127.0.0.1:0")
         .env("LOG_FORMAT", "text")
         .env("NO_COLOR", "1")

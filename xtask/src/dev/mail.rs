@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::logs;
+use crate::shell;
 
 /// How often to look. Not every system can tell of a new file.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -42,7 +43,7 @@ fn line(file: &Path) -> String {
     let letter = fs::read(file).unwrap_or_default();
     let letter = String::from_utf8_lossy(&letter);
     let subject = subject(&letter).unwrap_or("no subject");
-    format!("{subject} ({})", file.display())
+    format!("{subject} ({})", shell::word(file))
 }
 
 fn subject(letter: &str) -> Option<&str> {

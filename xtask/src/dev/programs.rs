@@ -21,6 +21,7 @@ use crate::{
     environment,
     launch::{self, Identity},
     process::{self, Process},
+    shell,
     signals::Signals,
 };
 
@@ -98,11 +99,7 @@ impl Programs {
             "METRICS_ADDRESS",
             format!("127.0.0.1:{}", ports.worker_metrics),
         );
-        unless_set(
-            &mut worker,
-            "MAIL_URL",
-            &format!("file://{}", state.mail().display()),
-        );
+        unless_set(&mut worker, "MAIL_URL", &shell::file_url(&state.mail()));
 
         let mut programs = Self {
             processes: Vec::new(),

@@ -14,6 +14,7 @@ use crate::{
     environment,
     exit::{Exit, Failed},
     progress::Step,
+    shell,
     signals::Signals,
 };
 
@@ -68,7 +69,9 @@ pub(super) fn compile(
             "CARGO_ENCODED_RUSTFLAGS",
             rust_flags(checkout)?.join("\u{1f}"),
         )
-        .env("CFLAGS", c_flags(checkout).join(" "));
+        .env("CFLAGS", c_flags(checkout).join(" "))
+        // What is given may hold quotes, and what we add does where a path has a space.
+        .env("CC_SHELL_ESCAPED_FLAGS", "1");
     tools::shown("cargo build", command, signals)?;
     step.done("programs compiled");
     Ok(checkout.target.join("image/cargo/release"))
@@ -127,7 +130,8 @@ fn c_flags(checkout: &Checkout) -> Vec<String> {
     let given = environment::variable("CFLAGS");
     let mapped = stand_ins(checkout)
         .into_iter()
-        .map(|(place, name)| format!("-ffile-prefix-map={}={name}", place.display()));
+        .map(|(place, name)| format!("-ffile-prefix-map={}={name}", place.display()))
+        .map(shell::word);
     given.into_iter().chain(mapped).collect()
 }
 

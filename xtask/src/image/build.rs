@@ -27,6 +27,7 @@ use crate::{
     checkout::Checkout,
     exit::{Exit, Failed},
     progress::{self, Step},
+    shell,
     signals::Signals,
 };
 
@@ -256,7 +257,7 @@ fn report(
     progress::say(format_args!(
         "{:>11}  in all        {}",
         megabytes(image.layout.size()),
-        oci.display()
+        shell::word(oci)
     ));
     writeln!(out, "{digest}")?;
     Ok(())

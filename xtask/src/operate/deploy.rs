@@ -27,7 +27,7 @@ pub(crate) mod stopped;
 #[cfg(feature = "aws")]
 mod task;
 
-use crate::{aws::Access, operate::plan::digest};
+use crate::{aws::Access, checkout::Checkout, git, operate::plan::digest};
 
 /// Deploy an image: check, migrate, roll, prove, record
 ///
@@ -57,6 +57,19 @@ pub(crate) struct Arguments {
     /// Watch the deployment that is under way, prove it and record it
     #[arg(long, conflicts_with_all = ["image", "commit", "dry_run"])]
     attach: bool,
+}
+
+impl Arguments {
+    /// A release is written down with the commit that it is of. `--attach` reads it from there.
+    ///
+    /// # Errors
+    /// [`crate::exit::Exit::Usage`] where Git does not know the checkout.
+    pub(crate) fn need_a_commit(&self) -> anyhow::Result<()> {
+        if self.attach {
+            return Ok(());
+        }
+        git::knows(&Checkout::find()?.root)
+    }
 }
 
 /// How a release is rolled.
@@ -94,6 +107,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<std::process::ExitCode> {
     use crate::aws;
 
+    arguments.need_a_commit()?;
     let log = log::Log::new(arguments.access.json, 12);
     let ended = if arguments.attach {
         aws::wait(attach::watch(arguments, &log, signals))

@@ -10,6 +10,7 @@ use crate::{
     checkout::Checkout,
     launch::Identity,
     servers::{self, Servers, Source, placing, postgres, redis},
+    shell,
     signals::Signals,
 };
 
@@ -90,9 +91,9 @@ fn starter(launcher: &Path, identity: Identity, program: &Path) -> String {
         Identity::Other(uid, gid) => format!("--uid={uid} --gid={gid} "),
     };
     format!(
-        "#!/bin/sh\nexec '{}' launch --on-death=SIGQUIT {identity}-- '{}' \"$@\"\n",
-        launcher.display(),
-        program.display()
+        "#!/bin/sh\nexec {} launch --on-death=SIGQUIT {identity}-- {} \"$@\"\n",
+        shell::quoted(launcher),
+        shell::quoted(program)
     )
 }
 

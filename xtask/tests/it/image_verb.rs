@@ -15,7 +15,10 @@ use std::{
 use serde_json::Value;
 
 use self::registry::{PASSWORD, Registry, USER};
-use crate::support::{Checkout, XTASK, root};
+use crate::{
+    repository,
+    support::{Checkout, XTASK, root},
+};
 
 /// What an image is made of beside the programs.
 const SOURCES: [&str; 3] = ["Cargo.lock", "infra/rds-ca.pem", "xtask/image.lock.txt"];
@@ -65,10 +68,8 @@ impl Fixture {
     }
 
     fn git(&self, time: &str, arguments: &[&str]) {
-        let status = Command::new("git")
-            .args(["-c", "user.name=Test", "-c", "user.email=test@localhost"])
+        let status = repository::command(self.path())
             .args(arguments)
-            .current_dir(self.path())
             .env("GIT_COMMITTER_DATE", time)
             .env("GIT_AUTHOR_DATE", time)
             .status();

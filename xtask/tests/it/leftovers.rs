@@ -1,8 +1,8 @@
 //! What the commands that documents advise leave in a checkout.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
 
-use crate::support::root;
+use crate::{repository::git, support::root};
 
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).expect(path)
@@ -15,20 +15,6 @@ fn destination(path: &str, command: &str) -> String {
     let line = line.unwrap_or_else(|| panic!("{path} advises no {command:?}"));
     let last = line.split_whitespace().last().expect("words");
     last.trim_start_matches("./").to_owned()
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(folder)
-        .output();
-    let output = output.expect("git runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("text")
 }
 
 #[test]

@@ -1,4 +1,6 @@
 //! `xtask` in a checkout that is a temporary folder, with a stand-in for cargo.
+//!
+//! The folder's name has a space and an umlaut, as folders of people have.
 
 use std::{
     fs,
@@ -29,7 +31,7 @@ impl Checkout {
     /// Cargo tells of this folder, compiles nothing, and as the runner of tests writes down its
     /// environment and does what `runner` says.
     pub(crate) fn new(runner: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("own folder");
         let checkout = Self { folder };
         fs::create_dir(checkout.target()).expect("a folder");
@@ -124,6 +126,12 @@ impl Checkout {
             .filter(|name| name != "servers")
             .collect()
     }
+}
+
+/// A temporary folder whose name must be quoted for a shell.
+pub(crate) fn folder() -> TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("Tür und Tor ").tempdir().expect("a folder")
 }
 
 /// Servers that this run may have unpacked, so that they are not fetched again.

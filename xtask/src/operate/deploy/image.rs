@@ -6,7 +6,7 @@ use super::Arguments;
 use crate::{
     aws::account::Account,
     exit::{Exit, Failed},
-    image::commit,
+    git,
     operate::verify::resources,
 };
 
@@ -24,8 +24,8 @@ pub(super) async fn chosen(
         return Ok((digest.clone(), head));
     }
     let wanted = arguments.commit.as_deref().unwrap_or("HEAD");
-    let commit = commit::named(root, wanted)
-        .map_err(|error| Failed::because(Exit::Usage, format!("{error:#}")))?;
+    let commit = git::find(root, wanted)
+        .ok_or_else(|| Failed::because(Exit::Usage, format!("there is no commit {wanted}")))?;
     let short = commit.get(..8).unwrap_or(&commit).to_owned();
     let digest = resources::tagged(account, &commit).await?;
     let digest = digest.ok_or_else(|| {

@@ -1,7 +1,5 @@
 //! The twelve steps, in their order.
 
-use std::process::Command;
-
 use anyhow::Context;
 use chrono::Utc;
 
@@ -24,6 +22,7 @@ use crate::{
     checkout::Checkout,
     environments::Name,
     exit::{Exit, Failed},
+    git,
     operate::{
         plan,
         verify::{checks, resources},
@@ -298,28 +297,12 @@ pub(super) fn fresh(account: &Account, stack: Stack) -> anyhow::Result<serde_jso
 
 /// Short, of the checkout. Production is deployed from what is committed.
 fn commit(checkout: &Checkout, name: Name) -> anyhow::Result<String> {
-    let git = |arguments: &[&str]| -> anyhow::Result<String> {
-        let output = Command::new("git")
-            .args(["-c", "safe.directory=*"])
-            .args(arguments)
-            .current_dir(&checkout.root)
-            .output()
-            .context("git cannot be run")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(
-            output.status.success(),
-            "git {}: {}",
-            arguments.join(" "),
-            said.trim()
-        );
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let is_clean = git(&["status", "--porcelain"])?.is_empty();
-    if name == Name::Production && !is_clean {
+    if name == Name::Production && !git::changes(&checkout.root)?.is_empty() {
         return Err(Failed::because(
             Exit::Usage,
             "production is deployed from what is committed, and this checkout has changes: `git status` lists them",
         ));
     }
-    git(&["rev-parse", "--short=8", "HEAD"])
+    let short = git::ask(&checkout.root, &["rev-parse", "--short=8", "HEAD"])?;
+    Ok(short.trim().to_owned())
 }

@@ -1,6 +1,6 @@
 //! An image gets to the account's repository and is found there again, without the `aws` command line.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::Utc;
@@ -14,24 +14,11 @@ use crate::{
         world::{SENTINEL, World},
     },
     image_verb::registry::{PASSWORD, Registry, USER},
-    support::root,
 };
-
-fn head() -> String {
-    let output = Command::new("git")
-        .args(["-c", "safe.directory=*", "rev-parse", "HEAD"])
-        .current_dir(root())
-        .output()
-        .expect("git runs");
-    String::from_utf8(output.stdout)
-        .expect("text")
-        .trim()
-        .to_owned()
-}
 
 /// The first release, whose image is named by its tag alone.
 pub(super) fn a_commit_is_deployed_by_its_image(world: &World) -> String {
-    let head = head();
+    let head = world.repository.head();
     let deploy = format!(
         "deploy --env staging --url {} --lock-wait 0",
         world.between.url

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     emulator::Emulator,
+    repository::Repository,
     support::{XTASK, eventually},
 };
 
@@ -24,6 +25,8 @@ use crate::{
 pub(crate) const SENTINEL: &str = "smtps://sentinel-user:sentinel-password@mail.example.com";
 
 pub(crate) struct World {
+    /// The checkout of every verb.
+    pub(crate) repository: Repository,
     pub(crate) emulator: Emulator,
     pub(crate) between: Between,
     pub(crate) script: Arc<Script>,
@@ -48,6 +51,7 @@ impl World {
             move |exchange| change(&scripted, exchange),
         );
         let world = Self {
+            repository: Repository::new(),
             emulator,
             between,
             script,
@@ -92,7 +96,7 @@ impl World {
     /// `xtask` with programs that are found before all others.
     pub(crate) fn run_beside(&self, programs: &Path, words: &str) -> (Option<i32>, String) {
         let path = format!("export PATH='{}':\"$PATH\"; ", programs.display());
-        self.ended(self.shell(&(path + &program(words))))
+        self.ended(self.shell(&(path + &self.program(words))))
     }
 
     /// A script whose AWS is between.
@@ -127,14 +131,14 @@ impl World {
     /// As somebody types it at a terminal.
     pub(crate) fn run_typing(&self, words: &str, typed: &str) -> (Option<i32>, String) {
         let OpenptyResult { master, slave } = openpty(None, None).expect("a terminal");
-        let child = self.begin(&program(words), slave.into());
+        let child = self.begin(&self.program(words), slave.into());
         let mut keyboard = File::from(master);
         writeln!(keyboard, "{typed}").expect("a terminal");
         self.ended(child)
     }
 
     pub(crate) fn start(&self, words: &str) -> Child {
-        self.shell(&program(words))
+        self.shell(&self.program(words))
     }
 
     /// Waits until an operation was asked for once more than before.
@@ -210,10 +214,10 @@ impl World {
         assert!(said.len() > 1000);
         assert!(!said.contains("sentinel"));
     }
-}
 
-/// A line that becomes `xtask` with these words; the first run has built it.
-fn program(words: &str) -> String {
-    let program = Path::new(XTASK).with_file_name("xtask-aws");
-    format!("exec '{}' {words}", program.display())
+    /// A line that becomes `xtask` with these words; the first run has built it.
+    fn program(&self, words: &str) -> String {
+        let program = Path::new(XTASK).with_file_name("xtask-aws");
+        format!("{} {words}", self.repository.here(&program))
+    }
 }
