@@ -37,10 +37,13 @@ fn helps(command: &Command, found: &mut Vec<(String, String)>) {
 
 /// The commands in a text, each as far as the shell would give it to `cargo xtask`.
 fn commands(text: &str) -> Vec<String> {
-    let rest = text.split("cargo xtask ").skip(1);
+    // What a shell takes for a comment is prose.
+    let lines = text.lines().filter_map(|line| line.split(" # ").next());
+    let lines = lines.filter(|line| !line.trim_start().starts_with("# "));
+    let rest = lines.flat_map(|line| line.split("cargo xtask ").skip(1));
     rest.filter_map(|rest| {
         // To the end of the line, of the code or of what the shell hands over.
-        let end = ["\n", "`", " | ", " && ", " > ", " # ", "; ", "\")", ")\""];
+        let end = ["`", " | ", " \\| ", " && ", " > ", "; ", ")"];
         let ends = end.iter().filter_map(|end| rest.find(end));
         let line = rest.get(..ends.min().unwrap_or(rest.len()))?;
         // A line that goes on below is read as far as it goes here.
@@ -74,6 +77,8 @@ fn filled(words: Vec<String>) -> Vec<String> {
         filled.push(match (before, word.as_str()) {
             (Some("--env"), "…" | "<name>" | "NAME") => "staging".to_owned(),
             (_, "sha256:…") => format!("sha256:{}", "0".repeat(64)),
+            (Some("--url"), "$URL") => "https://tasks.example.com".to_owned(),
+            (Some("--fault"), "NAME") => "cache-down".to_owned(),
             _ => word,
         });
     }
