@@ -122,10 +122,7 @@ fn top_level() -> Vec<String> {
         return tracked.lines().map(str::to_owned).collect();
     }
     let ignored = fs::read_to_string(root().join(".gitignore")).expect(".gitignore");
-    let ignored: Vec<&str> = ignored
-        .lines()
-        .map(|line| line.trim_matches('/'))
-        .collect();
+    let ignored: Vec<&str> = ignored.lines().map(|line| line.trim_matches('/')).collect();
     let entries = fs::read_dir(root()).expect("the checkout").flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names
