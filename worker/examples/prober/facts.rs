@@ -33,7 +33,7 @@ pub(crate) async fn all(db: &mut PgConnection) -> anyhow::Result<Value> {
             'leases', (
                 select coalesce(jsonb_agg(jsonb_build_object(
                     'job', job_id, 'attempt', attempt, 'worker', worker_id,
-                    'until', extract(epoch from until), 'ended', extract(epoch from ended_at)
+                    'begun', extract(epoch from begun_at), 'until', extract(epoch from until), 'ended', extract(epoch from ended_at)
                 ) order by ended_at), '[]') from probe_lease
             ),
             'causes', (select coalesce(jsonb_agg(probe_id), '[]') from probe_cause)

@@ -32,6 +32,7 @@ const LEASES: &str = "
         job_id uuid not null,
         attempt integer not null,
         worker_id text,
+        begun_at timestamptz not null default clock_timestamp(),
         until timestamptz not null,
         ended_at timestamptz
     );
@@ -100,6 +101,10 @@ pub(crate) enum Order {
     Cancel {
         job: Uuid,
     },
+    /// Has a job that was cancelled tried anew.
+    Retry {
+        job: Uuid,
+    },
     /// Counts what has not ended yet.
     Live {},
     /// Has everything that is for later fall due.
@@ -147,7 +152,9 @@ impl Order {
 
     pub(crate) fn limit(&self) -> Duration {
         match self {
-            Self::Enqueue { .. } | Self::Slot { .. } | Self::Cancel { .. } => LIMIT,
+            Self::Enqueue { .. } | Self::Slot { .. } | Self::Cancel { .. } | Self::Retry { .. } => {
+                LIMIT
+            }
             Self::Prepare {}
             | Self::Watch {}
             | Self::Bulk { .. }
@@ -177,6 +184,7 @@ impl Order {
             }
             Self::Slot { name } => return Ok(slot(db, &name).await?),
             Self::Cancel { job } => jobs::cancel(db, job).await.map(drop)?,
+            Self::Retry { job } => retry(db, job).await?,
             Self::Live {} => return Ok(json!({ "live": live(db).await? })),
             Self::Hurry {} => hurry(db).await?,
             Self::Facts {} => return Ok(facts::all(db).await?),
@@ -243,6 +251,19 @@ async fn bulk(db: &mut PgConnection, count: u32, mode: Mode) -> anyhow::Result<(
         .collect();
     let mut transaction = db.begin().await?;
     jobs::enqueue_all(&mut transaction, &jobs).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Of one that was done instead, a retry would be right and would leave a second effect.
+async fn retry(db: &mut PgConnection, job: Uuid) -> anyhow::Result<()> {
+    let mut transaction = db.begin().await?;
+    let state: String = sqlx::query_scalar("select state from job where public_id = $1 for update")
+        .bind(job)
+        .fetch_one(&mut *transaction)
+        .await?;
+    anyhow::ensure!(state == "cancelled", "the job is {state}");
+    jobs::retry(&mut transaction, job).await?;
     transaction.commit().await?;
     Ok(())
 }

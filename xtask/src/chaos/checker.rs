@@ -46,6 +46,7 @@ impl Evidence<'_> {
         self.check_causes(&mut found);
         self.check_slots(&mut found);
         self.check_workers(&mut found);
+        self.check_limits(&mut found);
         for life in self.lives() {
             life.check_end(&mut found);
             life.check_hands(&mut found);
@@ -123,6 +124,32 @@ impl Evidence<'_> {
         }
     }
 
+    /// Of what runs by the clock, one at a time runs of each kind.
+    fn check_limits(&self, found: &mut Found) {
+        let kinds = self.facts.jobs.iter().filter_map(|job| {
+            let (kind, _) = job
+                .key
+                .as_deref()?
+                .strip_prefix("periodic:")?
+                .split_once(':')?;
+            Some((job.id.as_str(), kind))
+        });
+        let kinds: BTreeMap<&str, &str> = kinds.collect();
+        let mut leases: BTreeMap<&str, Vec<&Lease>> = BTreeMap::new();
+        for lease in &self.facts.leases {
+            if let Some(kind) = kinds.get(lease.job.as_str()) {
+                leases.entry(kind).or_default().push(lease);
+            }
+        }
+        for (kind, mut leases) in leases {
+            leases.sort_by(|one, other| one.begun.total_cmp(&other.begun));
+            let mut pairs = leases.windows(2);
+            if pairs.any(|pair| pair[0].ended.is_none_or(|ended| ended > pair[1].begun)) {
+                found.add(kind, "two of a limited kind ran at the same time");
+            }
+        }
+    }
+
     /// A worker ends when it is killed, when it is told to, or by a poison job.
     fn check_workers(&self, found: &mut Found) {
         for ending in self.endings {
@@ -164,7 +191,11 @@ impl Evidence<'_> {
 
     /// A poison job takes down three workers at most, and no other job with it.
     fn check_crashes(&self, life: &Life<'_>, found: &mut Found) {
-        let lost = life.log.iter().filter(|attempt| attempt.is_lost());
+        // The last attempt of a dead job ended by its own failure, unless its workers were lost.
+        let died_of_crashes = life.job.crashes >= MAX_CRASHES;
+        let lost = life.log.iter().filter(|attempt| {
+            attempt.outcome == "lost" || attempt.outcome == "dead" && died_of_crashes
+        });
         let leases = lost.filter_map(|attempt| life.lease(attempt));
         let aborts = leases.filter(|lease| self.ended_by_poison(lease)).count();
         let poison = life.job.mode == Some(Mode::Crash);
@@ -185,13 +216,6 @@ impl Evidence<'_> {
                 && pid == Some(ending.pid.to_string().as_str())
                 && ending.at <= lease.until
         })
-    }
-}
-
-impl Attempt {
-    /// Its worker was given up; a handler's failure in the last attempt is told by the crashes.
-    fn is_lost(&self) -> bool {
-        matches!(self.outcome.as_str(), "lost" | "dead")
     }
 }
 
@@ -221,6 +245,10 @@ impl Life<'_> {
         let mut ended = BTreeSet::new();
         for attempt in &self.log {
             // A job that is cancelled between two attempts counts under the last one.
+            if attempt.outcome == "replayed" {
+                // It begins anew, with its first attempt.
+                ended.clear();
+            }
             let is_end = matches!(
                 attempt.outcome.as_str(),
                 "succeeded" | "failed" | "lost" | "dead"
@@ -241,11 +269,14 @@ impl Life<'_> {
         }
     }
 
-    /// The last one under that number; one that was handed back counts for nothing.
+    /// The one under that number that ended with the attempt: one that was handed back, and one from before
+    /// a retry, ended at another time.
     fn lease(&self, attempt: &Attempt) -> Option<&Lease> {
-        let mut leases = self.leases.iter().rev();
-        let found = leases.find(|lease| lease.attempt == attempt.attempt);
-        found.copied()
+        let distance = |lease: &Lease| (lease.ended.unwrap_or(f64::INFINITY) - attempt.at).abs();
+        let leases = self.leases.iter().copied();
+        leases
+            .filter(|lease| lease.attempt == attempt.attempt)
+            .min_by(|one, other| distance(one).total_cmp(&distance(other)))
     }
 
     /// A lease is left to its holder until it has run out.
@@ -385,6 +416,7 @@ mod tests {
             job: "j".to_owned(),
             attempt,
             worker: Some(format!("{PID}-x")),
+            begun: until - 3.0,
             until,
             ended: Some(ended),
         }
@@ -506,6 +538,48 @@ mod tests {
     }
 
     #[test]
+    fn two_of_a_limited_kind_at_a_time_are_found() {
+        let mut case = case(Mode::Database);
+        for id in ["first", "second"] {
+            case.facts.jobs.push(Job {
+                id: id.to_owned(),
+                key: Some(format!("periodic:empty_trash:{id}")),
+                probe: None,
+                mode: None,
+                ..case.facts.jobs[0].clone()
+            });
+            case.facts.log.push(Attempt {
+                job: id.to_owned(),
+                ..attempt(1, "succeeded", 10.0)
+            });
+            case.facts.leases.push(Lease {
+                job: id.to_owned(),
+                ..lease(1, 13.0, 11.0)
+            });
+        }
+        case.facts.leases[2].begun = 12.0;
+        assert_eq!(case.found(), Vec::<String>::new());
+        case.facts.leases[2].begun = 10.5;
+        assert_eq!(
+            case.found(),
+            ["empty_trash: two of a limited kind ran at the same time"]
+        );
+    }
+
+    #[test]
+    fn a_cancelled_job_that_is_retried_begins_anew() {
+        let mut case = case(Mode::Database);
+        case.facts.log = vec![
+            attempt(1, "lost", 4.0),
+            attempt(2, "cancelled", 5.0),
+            attempt(0, "replayed", 6.0),
+            attempt(1, "succeeded", 10.0),
+        ];
+        case.facts.leases = vec![lease(1, 3.0, 4.0), lease(2, 7.0, 5.0), lease(1, 13.0, 10.0)];
+        assert_eq!(case.found(), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_slot_without_its_job_is_found() {
         let mut case = case(Mode::Database);
         case.record.slots.push("periodic:x:1".to_owned());
@@ -542,6 +616,23 @@ mod tests {
                 "j: it died of poison jobs"
             ]
         );
+    }
+
+    #[test]
+    fn a_job_that_fails_for_the_last_time_in_a_worker_that_poison_takes_down_next_died_of_itself() {
+        let mut case = case(Mode::Fail);
+        let job = &mut case.facts.jobs[0];
+        (job.attempt, job.crashes) = (25, 1);
+        job.state = "dead".to_owned();
+        case.facts.effects.clear();
+        case.facts.log = vec![attempt(24, "lost", 20.0), attempt(25, "dead", 27.0)];
+        case.facts.leases = vec![lease(24, 19.0, 20.0), lease(25, 29.0, 27.0)];
+        case.endings = vec![Ending {
+            pid: PID,
+            how: How::Aborted,
+            at: 15.0,
+        }];
+        assert_eq!(case.found(), ["workers: 0 poison jobs took down 1 workers"]);
     }
 
     #[test]

@@ -53,7 +53,9 @@ pub(super) struct Lease {
     pub(super) job: String,
     pub(super) attempt: i32,
     pub(super) worker: Option<String>,
-    /// Seconds since 1970; as it was last extended.
+    /// Seconds since 1970.
+    pub(super) begun: f64,
+    /// As it was last extended.
     pub(super) until: f64,
     /// None where it never ended.
     pub(super) ended: Option<f64>,

@@ -32,6 +32,7 @@ pub(super) struct Report {
     external_repeats: usize,
     slots: usize,
     cancellations: usize,
+    retries: usize,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -79,6 +80,7 @@ impl Report {
             external_repeats: accepted.iter().map(|count| count - 1).sum(),
             slots: evidence.record.slots.len(),
             cancellations: evidence.record.cancellations,
+            retries: evidence.record.retries,
             violations: evidence.violations(),
         }
     }
@@ -118,6 +120,7 @@ impl Report {
         )?;
         writeln!(out, "clock slots     {}", self.slots)?;
         writeln!(out, "cancellations   {}", self.cancellations)?;
+        writeln!(out, "retries         {}", self.retries)?;
         writeln!(out, "violations      {}", self.violations.len())?;
         for violation in self.violations.iter().take(SHOWN) {
             let (seed, about) = (self.seed, &violation.about);

@@ -30,6 +30,8 @@ pub(super) struct Record {
     /// Keys of the slots that were brought forward.
     pub(super) slots: Vec<String>,
     pub(super) cancellations: usize,
+    /// Cancelled jobs that were retried.
+    pub(super) retries: usize,
 }
 
 /// Probes that were enqueued in one transaction.
@@ -69,6 +71,8 @@ pub(super) struct Traffic<'a> {
     poisoned: Instant,
     asked: Option<Asked>,
     jobs: Vec<String>,
+    /// Those whose cancellation was asked for.
+    cancelled: Vec<String>,
     record: Record,
 }
 
@@ -76,7 +80,8 @@ pub(super) struct Traffic<'a> {
 enum Asked {
     Enqueue(Vec<(String, Mode)>),
     Slot,
-    Cancel,
+    Cancel(String),
+    Retry,
 }
 
 impl<'a> Traffic<'a> {
@@ -101,6 +106,7 @@ impl<'a> Traffic<'a> {
             poisoned: now + FIRST_POISON - POISON_PAUSE,
             asked: None,
             jobs: Vec::new(),
+            cancelled: Vec::new(),
             record: Record::default(),
         }
     }
@@ -153,7 +159,11 @@ impl<'a> Traffic<'a> {
                 self.record.batches.push(Batch { probes, outcome });
             }
             Some(Asked::Slot) => self.record.slots.extend(text("key").map(str::to_owned)),
-            Some(Asked::Cancel) => self.record.cancellations += usize::from(committed),
+            Some(Asked::Cancel(job)) => {
+                self.record.cancellations += usize::from(committed);
+                self.cancelled.extend(committed.then_some(job));
+            }
+            Some(Asked::Retry) => self.record.retries += usize::from(committed),
             None => {}
         }
         Ok(())
@@ -167,8 +177,13 @@ impl<'a> Traffic<'a> {
         if self.random.one_in(12) && !self.jobs.is_empty() {
             // One of the latest, which may still wait or run.
             let choice = self.random.below(self.jobs.len().min(100));
-            let job = &self.jobs[self.jobs.len() - 1 - choice];
-            return (Asked::Cancel, json!({ "order": "cancel", "job": job }));
+            let job = self.jobs[self.jobs.len() - 1 - choice].clone();
+            let order = json!({ "order": "cancel", "job": job });
+            return (Asked::Cancel(job), order);
+        }
+        if self.random.one_in(12) && !self.cancelled.is_empty() {
+            let job = self.random.of(&self.cancelled);
+            return (Asked::Retry, json!({ "order": "retry", "job": job }));
         }
         self.enqueue()
     }
