@@ -70,7 +70,7 @@ struct Relay {
     pause: Duration,
     /// Looks at everything that is due; in between, at what has just become so.
     looks: Pace,
-    /// When the last look began, if it saw all there was.
+    /// From when on the next look has to see what became due, if the last one saw all there was.
     looked: Option<Instant>,
     promotions: Pace,
 }
@@ -130,8 +130,9 @@ impl Relay {
         let (control, began) = (&self.worker.options.control, Instant::now());
         if let (Some(looked), false) = (self.looked.take(), self.looks.is_due()) {
             let since = looked.elapsed() + LATENESS;
-            if let Some(due) = waiting::recent(control, &self.queue, since).await? {
-                self.looked = Some(began);
+            if let Some(due) = waiting::recent(control, &self.queue, since, WINDOW).await? {
+                // What has not been claimed by then is seen again.
+                self.looked = Some(began.checked_sub(due.age).unwrap_or(began));
                 return Ok(due);
             }
         }

@@ -31,6 +31,8 @@ pub struct Due {
     pub more: bool,
     /// When the next job of a kind may begin that has reached its rate limit.
     pub again: Option<Duration>,
+    /// How long ago the first of them became due; only a look at what is [recent] tells.
+    pub age: Duration,
 }
 
 /// All due jobs of a kind and version that are equally urgent.
@@ -181,7 +183,8 @@ struct One {
     args_version: i16,
     share: i64,
     run_at: DateTime<Utc>,
-    is_due: bool,
+    /// Seconds since it became due; below zero where it is not yet.
+    age: f64,
     /// Whether it is paused or has a rate limit.
     is_steered: bool,
 }
@@ -200,7 +203,7 @@ async fn few(db: &PgPool, queue: &str, most: usize) -> Result<Option<Vec<i64>>> 
     let rows = sqlx::query_as!(
         One,
         r#"
-        select id, priority, kind, args_version, share as "share!", run_at, run_at <= now() as "is_due!",
+        select id, priority, kind, args_version, share as "share!", run_at, extract(epoch from now() - run_at)::float8 as "age!",
             kind = any(array(
                 select unnest(kinds) from job_limit union all select name from job_pause where scope = 'kind'
             )) or queue = any(array(select name from job_pause where scope = 'queue')) as "is_steered!"
@@ -220,19 +223,19 @@ async fn few(db: &PgPool, queue: &str, most: usize) -> Result<Option<Vec<i64>>> 
     Ok(Some(in_turn(&rows)))
 }
 
-/// The due jobs that have become so within the last `time`, where they are few and none of them is
-/// paused, limited or unknown; otherwise everything has to be looked at.
+/// The due jobs that have become so within the last `time`, where there are no more than `limit` and none of
+/// them is paused, limited or unknown; otherwise everything has to be looked at.
 ///
 /// It begins where the last look ended: before that there may be the entries of very many jobs that are
 /// done and cannot be removed yet.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn recent(db: &PgPool, queue: &str, time: Duration) -> Result<Option<Due>> {
+pub async fn recent(db: &PgPool, queue: &str, time: Duration, limit: usize) -> Result<Option<Due>> {
     let mut rows = sqlx::query_as!(
         One,
         r#"
-        select id, priority, kind, args_version, share as "share!", run_at, run_at <= now() as "is_due!",
+        select id, priority, kind, args_version, share as "share!", run_at, extract(epoch from now() - run_at)::float8 as "age!",
             kind = any(array(
                 select unnest(kinds) from job_limit union all select name from job_pause where scope = 'kind'
             )) or queue = any(array(select name from job_pause where scope = 'queue')) as "is_steered!"
@@ -243,13 +246,14 @@ pub async fn recent(db: &PgPool, queue: &str, time: Duration) -> Result<Option<D
         "#,
         queue,
         time.as_secs_f64(),
-        i64::try_from(FEW).unwrap_or(i64::MAX).saturating_add(1),
+        i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
     )
     .fetch_all(db)
     .await?;
-    if rows.len() > FEW || !rows.iter().all(One::is_plain) {
+    if rows.len() > limit || !rows.iter().all(One::is_plain) {
         return Ok(None);
     }
+    let age = rows.first().map_or(0.0, |first| first.age);
     rows.sort_by(|one, other| {
         let share = |one: &One| {
             (
@@ -264,6 +268,7 @@ pub async fn recent(db: &PgPool, queue: &str, time: Duration) -> Result<Option<D
     });
     Ok(Some(Due {
         ids: in_turn(&rows),
+        age: Duration::try_from_secs_f64(age).unwrap_or_default(),
         ..Due::default()
     }))
 }
@@ -275,7 +280,7 @@ fn in_turn(rows: &[One]) -> Vec<i64> {
             == (other.priority, &other.kind, other.args_version, other.share)
     });
     let mut places: Vec<_> = shares
-        .flat_map(|share| share.iter().filter(|row| row.is_due).enumerate())
+        .flat_map(|share| share.iter().filter(|row| row.age >= 0.0).enumerate())
         .map(|(rank, row)| (row.priority, rank, row.run_at, row.id))
         .collect();
     places.sort_unstable();

@@ -198,10 +198,10 @@ async fn a_look_at_what_is_new_does_not_read_what_is_done() {
     enqueue(db, 2).await;
     let second = Duration::from_secs(1);
     for _ in 0..6 {
-        waiting::recent(db, "default", second).await.unwrap();
+        waiting::recent(db, "default", second, 16).await.unwrap();
     }
     let before = blocks(db).await;
-    let due = waiting::recent(db, "default", second).await.unwrap();
+    let due = waiting::recent(db, "default", second, 16).await.unwrap();
     let read = blocks(db).await - before;
     assert_eq!(due.unwrap().ids.len(), 2);
     assert!(read < 20, "{read} pages");
@@ -214,7 +214,7 @@ async fn what_is_not_plain_is_left_to_a_look_at_everything() {
     let db = &database.pool;
     enqueue(db, 3).await;
     let minute = Duration::from_secs(60);
-    let recent = waiting::recent(db, "default", minute)
+    let recent = waiting::recent(db, "default", minute, 16)
         .await
         .unwrap()
         .unwrap();
@@ -231,7 +231,7 @@ async fn what_is_not_plain_is_left_to_a_look_at_everything() {
         .await
         .unwrap();
         assert!(
-            waiting::recent(db, "default", minute)
+            waiting::recent(db, "default", minute, 16)
                 .await
                 .unwrap()
                 .is_none()
@@ -243,7 +243,7 @@ async fn what_is_not_plain_is_left_to_a_look_at_everything() {
     }
     enqueue(db, 20).await;
     assert!(
-        waiting::recent(db, "default", minute)
+        waiting::recent(db, "default", minute, 16)
             .await
             .unwrap()
             .is_none()
