@@ -183,7 +183,14 @@ pub async fn count(db: &mut PgConnection, actor: &Actor, filter: &Filter) -> Res
         .push(" limit ")
         .push_bind(COUNTED + 1)
         .push(") as counted");
-    let total: i64 = query.build_query_scalar().fetch_one(db).await?;
+    let total: i64 = if filter.words.is_some() {
+        let mut db = words::with_room(db).await?;
+        let total = query.build_query_scalar().fetch_one(&mut *db).await?;
+        db.commit().await?;
+        total
+    } else {
+        query.build_query_scalar().fetch_one(db).await?
+    };
     Ok(Count {
         total: total.min(COUNTED),
         is_lower_bound: total > COUNTED,

@@ -5,7 +5,7 @@
 //! words together. So a list first looks through the beginning of its order. If the page is not full by then, few
 //! tasks are to be expected, and the index on words gives all of them. Either way the work is in proportion to the page.
 
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Connection as _, PgConnection, Postgres, QueryBuilder, Transaction};
 
 use super::{
     Filter, Listed, Order, Page, Position, push_after, push_conditions, push_filters, push_order,
@@ -73,7 +73,20 @@ pub(super) async fn list(
     let mut query = select(order);
     push_conditions(&mut query, actor, filter, Way::Index);
     push_after(&mut query, order, after);
-    page(db, query, order, limit).await
+    let mut db = with_room(db).await?;
+    let page = page(&mut db, query, order, limit).await?;
+    db.commit().await?;
+    Ok(page)
+}
+
+/// A transaction in which the index on words can keep what it finds. With less memory it only keeps the pages of the
+/// table, all of whose tasks are then compared.
+pub(super) async fn with_room(db: &mut PgConnection) -> Result<Transaction<'_, Postgres>> {
+    let mut transaction = db.begin().await?;
+    sqlx::query("set local work_mem = '16MB'")
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction)
 }
 
 /// Whether the index on words is of use: it knows nothing of what is not to be there.
@@ -155,7 +168,8 @@ pub(super) async fn most_relevant(
     limit: u8,
 ) -> Result<Page> {
     let sought = Query::read(filter.words.as_deref().unwrap_or_default());
-    let way = way(db, actor, filter).await?;
+    let mut db = with_room(db).await?;
+    let way = way(&mut db, actor, filter).await?;
     let mut query = select(order);
     // A word as it stands counts for more than the beginning of one. Where there is more text, each counts for less.
     query.push(" from (select *, coalesce(4 * ");
@@ -170,7 +184,9 @@ pub(super) async fn most_relevant(
     query.push(" limit ").push_bind(RANKED);
     query.push(") as task) as task where true");
     push_after(&mut query, order, after);
-    page(db, query, order, limit).await
+    let page = page(&mut db, query, order, limit).await?;
+    db.commit().await?;
+    Ok(page)
 }
 
 /// The cheaper way where an order has to be kept. What is found often is found soon by going through the order.
