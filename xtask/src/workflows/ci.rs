@@ -44,6 +44,10 @@ fn check() -> Job {
             actions::checkout(),
             actions::cache("ci"),
             rust(),
+            run(
+                "Make the locales that tests try",
+                "sudo locale-gen en_US.UTF-8 tr_TR.UTF-8",
+            ),
             run("Check and test", ".ci/run"),
         ],
         ..Job::default()
