@@ -19,6 +19,10 @@ const SCOPE_CHARACTERS: i32 = 500;
 const RESET_CODE_CHARACTERS: i32 = 100;
 const JOB_KIND_CHARACTERS: i32 = 100;
 const QUEUE_CHARACTERS: i32 = 50;
+const JOB_USER_CHARACTERS: i32 = 100;
+const JOB_TEXT_CHARACTERS: i32 = 200;
+const JOB_REASON_CHARACTERS: i32 = 500;
+const JOB_CURSOR_CHARACTERS: i32 = 200;
 
 /// How much is allowed, and how long things are kept.
 #[derive(Debug, Object)]
@@ -93,6 +97,14 @@ pub(super) struct MetaLimits {
     job_kind_characters: i32,
     /// Of the name of a queue.
     queue_characters: i32,
+    /// Of the name or id of a person whose jobs are looked for.
+    job_user_characters: i32,
+    /// Of a text that jobs are searched for.
+    job_text_characters: i32,
+    /// Of the reason for which jobs are paused.
+    job_reason_characters: i32,
+    /// Of the cursor with which many jobs are retried or cancelled.
+    job_cursor_characters: i32,
     /// Requests allowed in a time, by policy.
     rates: Vec<MetaRate>,
 }
@@ -154,6 +166,10 @@ impl Settings {
             job_days: days(self.jobs),
             job_kind_characters: JOB_KIND_CHARACTERS,
             queue_characters: QUEUE_CHARACTERS,
+            job_user_characters: JOB_USER_CHARACTERS,
+            job_text_characters: JOB_TEXT_CHARACTERS,
+            job_reason_characters: JOB_REASON_CHARACTERS,
+            job_cursor_characters: JOB_CURSOR_CHARACTERS,
             rates: self.rates(),
         }
     }
