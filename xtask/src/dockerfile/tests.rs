@@ -38,8 +38,8 @@ fn faults(sources: &Sources) -> Vec<String> {
     sources.faults(root(), &needed()).expect("cargo runs")
 }
 
-/// What is found once a text of either file is replaced.
-fn faults_after(old: &str, new: &str) -> String {
+/// Both files, once a text of either is replaced.
+fn changed(old: &str, new: &str) -> Sources {
     let mut sources = Sources::read(root()).expect("both files");
     let text = if sources.dockerfile.contains(old) {
         &mut sources.dockerfile
@@ -48,7 +48,7 @@ fn faults_after(old: &str, new: &str) -> String {
     };
     assert!(text.contains(old), "{old:?} is not there any more");
     *text = text.replace(old, new);
-    faults(&sources).join("\n")
+    sources
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn what_cargo_would_refuse_is_refused_in_its_words() {
         (("-p taskhub-api ", "-p taskhub-apis "), "taskhub-apis"),
         (("cargo build", "cargo check"), "no RUN calls `cargo build`"),
     ] {
-        let found = faults_after(old, new);
+        let found = faults(&changed(old, new)).join("\n");
         assert!(found.contains(said), "{new:?} instead of {old:?}: {found}");
     }
 }
@@ -97,7 +97,13 @@ fn what_only_the_compiler_would_miss_is_refused() {
             "compile: worker/src/lib.rs",
         ),
     ] {
-        let found = faults_after(old, new);
+        let Sources {
+            dockerfile,
+            dockerignore,
+        } = changed(old, new);
+        let context = Context::read(root(), &dockerignore).expect("the checkout");
+        let stages = Stages::evaluate(&dockerfile, &context).expect("its stages");
+        let found = stages.builds[0].lack(&needed()).expect("a fault");
         assert!(
             found.contains(lacking),
             "{new:?} instead of {old:?}: {found}"
@@ -107,7 +113,7 @@ fn what_only_the_compiler_would_miss_is_refused() {
 
 #[test]
 fn a_copy_that_finds_nothing_is_refused_with_its_line() {
-    let found = faults_after("!infra/rds-ca.pem\n", "");
+    let found = faults(&changed("!infra/rds-ca.pem\n", "")).join("\n");
     assert!(
         found.contains("COPY finds no \"infra/rds-ca.pem\""),
         "{found}"
