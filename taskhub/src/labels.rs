@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{Error, Result, changes::Actor, tasks};
 
@@ -92,15 +93,14 @@ pub async fn rename(
             has_more: false,
         });
     }
+    let (ids, has_more) = carriers(db, actor, from, most).await?;
     let tasks = sqlx::query!(
         r#"
         with chosen as (
             -- In one order, before the workspace's number: whoever holds one of them waits for that.
             select task from task
-            where workspace_id = (select id from workspace where owner_id = $1) and deleted_at is null
-              and labels @> array[$2::text]
+            where id = any ($1) and deleted_at is null and labels @> array[$3::text]
             order by id
-            limit $4
             for no key update
         ), wanted as (
             select
@@ -108,7 +108,7 @@ pub async fn rename(
                 row_number() over (order by (task).id) as number,
                 array(
                     select label from (
-                        select case label when $2 then $3::text else label end as label, place
+                        select case label when $3 then $4::text else label end as label, place
                         from unnest((task).labels) with ordinality as given (label, place)
                     ) as renamed
                     group by label order by min(place)
@@ -116,7 +116,7 @@ pub async fn rename(
             from chosen
         ), number as (
             update workspace set last_seq = last_seq + (select count(*) from wanted)
-            where owner_id = $1 and exists (select from wanted)
+            where owner_id = $2 and exists (select from wanted)
             returning last_seq - (select count(*) from wanted) as seq, clock_timestamp() as at
         ), changed as (
             update task set
@@ -129,33 +129,48 @@ pub async fn rename(
         insert into change
             (workspace_id, seq, entity, entity_id, version, op, fields, before, after, actor, request_id, at)
         select changed.workspace_id, changed.seq, 'task', changed.id, changed.version, 'updated', '{labels}',
-            without_words(to_jsonb(wanted.task)), without_words(to_jsonb(changed)), $1, $5, changed.updated_at
+            without_words(to_jsonb(wanted.task)), without_words(to_jsonb(changed)), $2, $5, changed.updated_at
         from wanted join changed on changed.id = (wanted.task).id
         "#,
+        &ids,
         actor.user_id,
         from,
         to,
-        most,
         actor.request_id,
     )
-    .execute(&mut *db)
+    .execute(db)
     .await?
     .rows_affected();
-    let has_more = sqlx::query_scalar!(
-        r#"
-        select exists (
-            select from task
-            where workspace_id = (select id from workspace where owner_id = $1) and deleted_at is null
-              and labels @> array[$2::text]
-        ) as "has_more!"
-        "#,
-        actor.user_id,
-        from,
-    )
-    .fetch_one(db)
-    .await?;
     Ok(Renamed {
         tasks: tasks.cast_signed(),
         has_more,
     })
+}
+
+/// The oldest of the actor's tasks that have a label, up to `most`, and whether there are more.
+async fn carriers(
+    db: &mut PgConnection,
+    actor: &Actor,
+    label: &str,
+    most: i64,
+) -> Result<(Vec<Uuid>, bool)> {
+    // The order keeps the planner within the workspace: a label may be common and this person may not have it.
+    let mut ids = sqlx::query_scalar!(
+        "
+        select id from task
+        where workspace_id = (select id from workspace where owner_id = $1) and deleted_at is null
+          and labels @> array[$2::text]
+        order by created_at, id
+        limit $3
+        ",
+        actor.user_id,
+        label,
+        most + 1,
+    )
+    .fetch_all(db)
+    .await?;
+    let most = usize::try_from(most).unwrap_or_default();
+    let has_more = ids.len() > most;
+    ids.truncate(most);
+    Ok((ids, has_more))
 }
