@@ -67,10 +67,11 @@ async fn fill_waiting(db: &mut PgConnection, limit: i64) -> Result<u64> {
 /// has its words, or waits.
 async fn fill_next(db: &mut PgConnection, limit: i64) -> Result<u64> {
     // Only one worker does this. One that knows older rules than another leaves it to that.
-    let Some(fill) =
-        sqlx::query!("select version, last_id, done from search_fill for update skip locked")
-            .fetch_optional(&mut *db)
-            .await?
+    let Some(fill) = sqlx::query!(
+        "select version, last_id, done from search_fill where single for update skip locked"
+    )
+    .fetch_optional(&mut *db)
+    .await?
     else {
         return Ok(0);
     };
@@ -106,7 +107,7 @@ async fn fill_next(db: &mut PgConnection, limit: i64) -> Result<u64> {
     .execute(&mut *db)
     .await?;
     sqlx::query!(
-        "update search_fill set version = $1, last_id = $2, done = $3",
+        "update search_fill set version = $1, last_id = $2, done = $3 where single",
         VERSION,
         ids.last().copied().or(last_id),
         ids.is_empty(),

@@ -151,7 +151,7 @@ fn push_unindexed(query: &mut QueryBuilder<Postgres>, filter: &Filter, text: &st
     }
     query.push(
         " or title_words is null and task_words(title, description) @@ (select case when exists \
-         (select from search_fill where not done) or exists (select from task_unindexed) then \
+         (select from search_fill where single and not done) or exists (select from task_unindexed) then \
          websearch_to_tsquery('simple', ",
     );
     query.push_bind(text.to_owned()).push(") end)");
