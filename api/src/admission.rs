@@ -53,11 +53,17 @@ pub(crate) fn parameters(
     path: &BTreeMap<String, String>,
     query: &str,
 ) -> Result<(), Problem> {
-    if percent_decode_str(query).decode_utf8().is_err() {
-        return Err(Problem::new(
-            &problem::INVALID_PARAMETER,
-            "the query is not UTF-8",
-        ));
+    let garbled: Vec<_> = query
+        .split('&')
+        .filter(|pair| percent_decode_str(pair).decode_utf8().is_err())
+        .map(|pair| {
+            let name = percent_decode_str(pair.split('=').next().unwrap_or_default());
+            let name: String = name.decode_utf8_lossy().chars().take(100).collect();
+            broken(&name, "invalid-format", "must be UTF-8")
+        })
+        .collect();
+    if !garbled.is_empty() {
+        return Err(Problem::parameters(&problem::INVALID_PARAMETER, garbled));
     }
     let mut given: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {

@@ -75,6 +75,7 @@ impl Problem {
             &VALIDATION_FAILED
         };
         let detail = match violations.len() {
+            1 if violations[0].pointer.is_empty() => violations[0].detail.clone(),
             1 => format!("{}: {}", violations[0].pointer, violations[0].detail),
             count => format!("{count} rules are broken; see errors"),
         };
@@ -98,8 +99,13 @@ impl Problem {
 
     /// A header that cannot be read.
     pub fn bad_header(kind: &'static Kind, name: &str, detail: &str) -> Self {
-        let errors = vec![json!({ "header": name, "code": "malformed", "detail": detail })];
-        Self::new(kind, format!("{name}: {detail}")).member("errors", errors)
+        Self::new(kind, format!("{name}: {detail}")).because("header", name, "malformed", detail)
+    }
+
+    /// Names the one `parameter` or `header` that is wrong, and why.
+    fn because(self, place: &str, name: &str, code: &str, detail: &str) -> Self {
+        let error = json!({ place: name, "code": code, "detail": detail });
+        self.member("errors", vec![error])
     }
 
     fn internal(cause: impl std::fmt::Display) -> Self {
@@ -168,14 +174,20 @@ impl From<Error> for Problem {
                 Self::from(refusal).header(IDEMPOTENCY_REPLAYED, "true")
             }
             Error::Invalid(violations) => Self::violations(violations),
-            Error::InvalidCursor => Self::new(&INVALID_CURSOR, error.to_string()),
+            Error::InvalidCursor => Self::new(&INVALID_CURSOR, error.to_string()).because(
+                "parameter",
+                "cursor",
+                "other-list",
+                &error.to_string(),
+            ),
             Error::InvalidLogin => Self::new(&INVALID_LOGIN, error.to_string()),
             Error::InvalidToken => Self::new(&INVALID_TOKEN, error.to_string()),
             Error::ExpiredToken => Self::new(&TOKEN_EXPIRED, error.to_string()),
             Error::RevokedToken => Self::new(&TOKEN_REVOKED, error.to_string()),
             Error::IdempotencyInProgress => Self::new(&IDEMPOTENCY_IN_PROGRESS, error.to_string())
                 .retry_after(Duration::from_secs(1)),
-            Error::IdempotencyKeyReused => Self::new(&IDEMPOTENCY_KEY_REUSED, error.to_string()),
+            Error::IdempotencyKeyReused => Self::new(&IDEMPOTENCY_KEY_REUSED, error.to_string())
+                .because("header", "Idempotency-Key", "reused", &error.to_string()),
             Error::Busy { retry_after } => {
                 Self::new(&UNAVAILABLE, error.to_string()).retry_after(retry_after)
             }
@@ -297,10 +309,12 @@ impl Problem {
                     detail: "it is not what the description asks for".to_owned(),
                 }],
             ),
-            None => Self::new(
-                &VALIDATION_FAILED,
-                "the body is not what the description asks for",
-            ),
+            // The document allows what the code could not read; it should say more.
+            None => Self::violations(vec![Violation {
+                pointer: String::new(),
+                code: "invalid",
+                detail: "the body is not what the description asks for".to_owned(),
+            }]),
         }
     }
 }

@@ -23,11 +23,14 @@ use taskhub::{
 };
 use uuid::Uuid;
 
-pub(crate) use self::wire::{Task, etag};
 use self::{
     parent::TaskParent,
     terms::{TaskDue, TaskPriority, TaskSort, TaskStatus},
     wire::{NewTask, TaskChanges, TaskCompletion, TaskCount, TaskMove, TaskPage},
+};
+pub(crate) use self::{
+    when::{INSTANT, LOCAL_TIME, LOCAL_TIME_FORMAT, is_local_time},
+    wire::{Task, etag},
 };
 use crate::{
     context::{Caller, Context},
@@ -312,7 +315,7 @@ impl Api {
 
     /// Change a task
     ///
-    /// Changes what is named and leaves the rest (RFC 7396). What changes nothing makes no new
+    /// Changes what is named and leaves the rest (RFC 7396), inside `due` and `start` too. What changes nothing makes no new
     /// version. The status decides about `completed_at`. A task with a parent or subtasks stays in
     /// their project.
     #[oai(path = "/:task_id", method = "patch", operation_id = "update_task")]

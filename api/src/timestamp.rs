@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -54,7 +54,12 @@ impl ParseFromJSON for Timestamp {
 
 impl ParseFromParameter for Timestamp {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        Ok(Self(DateTime::parse_from_rfc3339(value)?.to_utc()))
+        let time = DateTime::parse_from_rfc3339(value)?;
+        // Whatever is compared with it has microseconds: rounded up, it divides them as it would itself.
+        let micros = time.timestamp_subsec_nanos().div_ceil(1000);
+        let time = DateTime::from_timestamp(time.timestamp(), 0)
+            .map(|second| second + TimeDelta::microseconds(micros.into()));
+        time.map(Self).ok_or_else(|| ParseError::custom("no time"))
     }
 }
 
@@ -83,6 +88,22 @@ mod tests {
             written("2026-12-01T08:00:00.25Z"),
             Some("2026-12-01T08:00:00.250Z".into())
         );
+    }
+
+    #[test]
+    fn a_parameter_is_rounded_up_to_what_is_stored() {
+        for (text, time) in [
+            (
+                "2026-12-01T08:00:00.000000001Z",
+                "2026-12-01T08:00:00.000001Z",
+            ),
+            ("2026-12-01T08:00:00.123456Z", "2026-12-01T08:00:00.123456Z"),
+            ("9999-12-31T23:59:59.999999999Z", "+10000-01-01T00:00:00Z"),
+            ("2026-12-31T23:59:60Z", "2027-01-01T00:00:00Z"),
+        ] {
+            let read = Timestamp::parse_from_parameter(text).unwrap();
+            assert_eq!(read, Timestamp(time.parse().unwrap()), "{text}");
+        }
     }
 
     #[test]

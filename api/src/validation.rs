@@ -10,7 +10,11 @@ use taskhub::{
     scopes::{self, ASKED, ASKED_BY_FORM},
 };
 
-use crate::{document::ANY_TEXT, json};
+use crate::{
+    document::ANY_TEXT,
+    json,
+    tasks::{INSTANT, LOCAL_TIME, LOCAL_TIME_FORMAT},
+};
 
 /// More than this many broken rules help nobody.
 const MAX_VIOLATIONS: usize = 100;
@@ -138,10 +142,13 @@ fn describe(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
                 }
                 return;
             }
-            (
-                "no-such-form",
-                "has none of the forms that the description allows".to_owned(),
-            )
+            match expected(context, &at) {
+                Some(types) => ("wrong-type", format!("must be {types}")),
+                None => (
+                    "no-such-form",
+                    "has none of the forms that the description allows".to_owned(),
+                ),
+            }
         }
         Broken::OneOfMultipleValid { .. } => {
             ("ambiguous", "has several forms at once; use one".to_owned())
@@ -149,6 +156,20 @@ fn describe(error: &ValidationError<'_>, found: &mut Vec<Violation>) {
         Broken::Type { kind } => ("wrong-type", format!("must be {}", types(kind))),
         Broken::Enum { options } => ("not-allowed", format!("must be one of {options}")),
         Broken::Constant { expected_value } => ("not-allowed", format!("must be {expected_value}")),
+        Broken::Format { format } if format == LOCAL_TIME_FORMAT => (
+            "invalid-format",
+            "must be a date and a time of day that exist, without an offset".to_owned(),
+        ),
+        Broken::Pattern { pattern } if pattern == LOCAL_TIME => (
+            "invalid-format",
+            "must look like 2026-12-01T09:00:00, with at most six digits after the second"
+                .to_owned(),
+        ),
+        Broken::Pattern { pattern } if pattern == INSTANT => (
+            "invalid-format",
+            "must look like 2026-12-01T08:00:00Z, with at most six digits after the second and no leap second"
+                .to_owned(),
+        ),
         Broken::Format { format } => ("invalid-format", format!("must be a {format}")),
         // U+0000 has been told by itself.
         Broken::Pattern { pattern } if pattern == ANY_TEXT => return,
@@ -197,7 +218,8 @@ fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// The branch that the author meant: the only one whose type fits.
+/// The branch that the author meant: of those whose type fits, the one whose members fit best. `None`
+/// where no branch fits better than all others.
 fn likeliest<'e>(
     context: &'e [Vec<ValidationError<'static>>],
     at: &str,
@@ -208,11 +230,46 @@ fn likeliest<'e>(
             Broken::Type { .. } | Broken::Constant { .. } | Broken::Enum { .. }
         ) && error.instance_path().to_string() == at
     };
-    let mut fitting = context
+    let misfits = |branch: &[ValidationError<'_>]| {
+        let errors = branch.iter();
+        let errors = errors.filter(|error| error.instance_path().to_string() == at);
+        errors.map(|error| misfits(error.kind())).sum::<usize>()
+    };
+    let mut fitting: Vec<_> = context
         .iter()
-        .filter(|branch| !branch.iter().any(wrong_type));
-    let first = fitting.next()?;
-    fitting.next().is_none().then_some(first)
+        .filter(|branch| !branch.iter().any(wrong_type))
+        .map(|branch| (misfits(branch), branch.as_slice()))
+        .collect();
+    fitting.sort_by_key(|(misfits, _)| *misfits);
+    match fitting[..] {
+        [] => None,
+        [(_, only)] => Some(only),
+        [(first, branch), (second, _), ..] => (first < second).then_some(branch),
+    }
+}
+
+/// The types of the branches, where the value has none of them.
+fn expected(context: &[Vec<ValidationError<'static>>], at: &str) -> Option<String> {
+    let wanted = |error: &ValidationError<'_>| {
+        let Broken::Type { kind } = error.kind() else {
+            return None;
+        };
+        (error.instance_path().to_string() == at).then(|| types(kind))
+    };
+    let expected = context.iter().map(|branch| branch.iter().find_map(wanted));
+    let mut expected: Vec<String> = expected.collect::<Option<_>>()?;
+    expected.dedup();
+    Some(expected.join(" or "))
+}
+
+/// How many members are there that should not be, or are missing.
+fn misfits(broken: &Broken) -> usize {
+    if let Broken::AdditionalProperties { unexpected }
+    | Broken::UnevaluatedProperties { unexpected } = broken
+    {
+        return unexpected.len();
+    }
+    usize::from(matches!(broken, Broken::Required { .. }))
 }
 
 fn types(kind: &jsonschema::error::TypeKind) -> String {

@@ -1,12 +1,16 @@
 //! When something starts or is due.
 
+mod changes;
 mod clock;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, Timelike as _, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-pub use self::clock::{Clock, Stretch};
+pub use self::{
+    changes::WhenChanges,
+    clock::{Clock, Stretch},
+};
 use crate::Violation;
 
 /// One of three things that people mean by a date; as JSON `{"date"}`, `{"local"}` or
@@ -34,33 +38,51 @@ pub(crate) struct Columns {
     pub(crate) time_zone: Option<String>,
 }
 
-impl When {
-    /// Adds what is wrong with it: a year of other than four digits, an unknown zone.
-    pub(crate) fn check(&self, pointer: &str, violations: &mut Vec<Violation>) {
-        let mut broken = |field: &str, code, detail: &str| {
-            violations.push(Violation {
-                pointer: format!("{pointer}/{field}"),
-                code,
-                detail: detail.to_owned(),
-            });
-        };
-        let (field, year) = match self {
-            Self::Date { date } => ("date", date.year()),
-            Self::Local { local } => ("local", local.year()),
-            Self::At { at, .. } => ("at", at.year()),
-        };
-        if !(1..=9999).contains(&year) {
-            broken(field, "out-of-range", "must be in the years 0001 to 9999");
-        }
-        if let Self::At { time_zone, .. } = self
-            && time_zone.parse::<Tz>().is_err()
-        {
-            broken(
-                "time_zone",
-                "unknown-time-zone",
-                "must be the name of an IANA time zone, such as Europe/Vienna",
-            );
-        }
+fn check_date(date: NaiveDate, pointer: &str, violations: &mut Vec<Violation>) {
+    check_year(date, &format!("{pointer}/date"), violations);
+}
+
+fn check_local(local: NaiveDateTime, pointer: &str, violations: &mut Vec<Violation>) {
+    let pointer = format!("{pointer}/local");
+    check_year(local.date(), &pointer, violations);
+    check_fraction(local.nanosecond(), &pointer, violations);
+}
+
+fn check_at(at: DateTime<Utc>, pointer: &str, violations: &mut Vec<Violation>) {
+    let pointer = format!("{pointer}/at");
+    check_year(at.date_naive(), &pointer, violations);
+    check_fraction(at.nanosecond(), &pointer, violations);
+}
+
+/// Of an instant it is the year in UTC, wherever its offset would put it.
+fn check_year(date: NaiveDate, pointer: &str, violations: &mut Vec<Violation>) {
+    if !(1..=9999).contains(&date.year()) {
+        violations.push(Violation {
+            pointer: pointer.to_owned(),
+            code: "out-of-range",
+            detail: "must be in the years 0001 to 9999".to_owned(),
+        });
+    }
+}
+
+/// PostgreSQL would round what is smaller than a microsecond, and make a leap second the next one.
+fn check_fraction(nanosecond: u32, pointer: &str, violations: &mut Vec<Violation>) {
+    if !nanosecond.is_multiple_of(1000) || nanosecond >= 1_000_000_000 {
+        violations.push(Violation {
+            pointer: pointer.to_owned(),
+            code: "too-precise",
+            detail: "must have at most six digits after the second, and no leap second".to_owned(),
+        });
+    }
+}
+
+fn check_zone(name: &str, pointer: &str, violations: &mut Vec<Violation>) {
+    if name.parse::<Tz>().is_err() {
+        violations.push(Violation {
+            pointer: format!("{pointer}/time_zone"),
+            code: "unknown-time-zone",
+            detail: "must be the name of an IANA time zone, such as Europe/Vienna".to_owned(),
+        });
     }
 }
 
@@ -124,12 +146,48 @@ mod tests {
     }
 
     #[test]
+    fn what_would_be_rounded_is_refused() {
+        for (form, codes) in [
+            (
+                json!({"at": "9999-12-31T23:59:59.999999Z", "time_zone": "UTC"}),
+                &[][..],
+            ),
+            (
+                json!({"at": "9999-12-31T23:59:59.999999999Z", "time_zone": "UTC"}),
+                &["too-precise"],
+            ),
+            (
+                json!({"at": "2026-12-01T08:00:60Z", "time_zone": "UTC"}),
+                &["too-precise"],
+            ),
+            (
+                json!({"local": "2026-12-01T08:00:00.0000001"}),
+                &["too-precise"],
+            ),
+            (
+                json!({"at": "0001-01-01T00:00:00+14:00", "time_zone": "UTC"}),
+                &["out-of-range"],
+            ),
+            (
+                json!({"at": "9999-12-31T23:59:59-00:01", "time_zone": "UTC"}),
+                &["out-of-range"],
+            ),
+        ] {
+            let mut violations = Vec::new();
+            let when: When = from_value(form.clone()).unwrap();
+            WhenChanges::from(when).check("/due", &mut violations);
+            let found: Vec<_> = violations.iter().map(|violation| violation.code).collect();
+            assert_eq!(found, codes, "{form}");
+        }
+    }
+
+    #[test]
     fn zones_and_years_are_checked() {
         let mut violations = Vec::new();
         let when: When =
             from_value(json!({"at": "+12026-12-01T08:00:00Z", "time_zone": "Europe/Wien"}))
                 .unwrap();
-        when.check("/due", &mut violations);
+        WhenChanges::from(when).check("/due", &mut violations);
         let found: Vec<_> = violations
             .iter()
             .map(|violation| (violation.pointer.as_str(), violation.code))

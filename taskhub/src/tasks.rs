@@ -200,8 +200,8 @@ pub async fn get(db: &mut PgConnection, actor: &Actor, id: Uuid) -> Result<Task>
 /// `versions` is a condition: unless it is empty, the task has to be at one of them.
 ///
 /// # Errors
-/// [`Error::Invalid`], also for an unknown project or parent; [`Refusal::NotFound`];
-/// [`Refusal::VersionMismatch`]; [`Refusal::InvalidTransition`] where moving to another project
+/// [`Error::Invalid`], also for an unknown project or parent, and where a due time or a start would
+/// be none of the forms; [`Refusal::NotFound`]; [`Refusal::VersionMismatch`]; [`Refusal::InvalidTransition`] where moving to another project
 /// would part the task from its parent or its subtasks.
 pub async fn update(
     db: &mut PgConnection,
@@ -210,16 +210,21 @@ pub async fn update(
     versions: &[i64],
     changes: &TaskChanges,
 ) -> Result<Task> {
-    let columns = changes.columns()?;
+    let mut columns = changes.columns()?;
     if let Some(project_id) = changes.project_id {
         check_project(db, actor, project_id).await?;
     }
     if let Some(Some(parent_id)) = changes.parent_id {
         tree::check_parent(db, actor, id, parent_id).await?;
     }
+    let before = match changes.merges_dates() {
+        true => Some(write::lock(db, actor, id, versions).await?),
+        false => None,
+    };
+    columns.extend(changes.dates(before.as_ref())?);
     let write = Write {
         op: "updated",
-        columns,
+        columns: columns.into(),
         ..Write::default()
     };
     let outcome = write.run(db, actor, id, versions).await;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use taskhub::scopes::Scope;
 
 use super::{BodyRule, Operation, Parameter};
-use crate::validation;
+use crate::{tasks, validation};
 
 pub(super) fn operations(
     document: &Value,
@@ -119,6 +119,7 @@ fn compile(document: &Value, schema: &Value) -> anyhow::Result<Validator> {
         .should_validate_formats(true)
         // Its rules are those of `taskhub::users`.
         .with_format("email", |_| true)
+        .with_format(tasks::LOCAL_TIME_FORMAT, tasks::is_local_time)
         .build(&Value::Object(root))
         .map_err(|error| anyhow::anyhow!("a schema is broken: {error}"))
 }

@@ -33,6 +33,7 @@ pub(super) fn apply(document: &mut Value) -> anyhow::Result<()> {
     open_enumerations(document, &received, &sent)?;
     each_answer(document, &received_only, &mut complete);
     allow_null_where_it_is_answered(document);
+    allow_null_inside_changes(document, &sent);
     each_request(document, &sent, &mut close);
     each_request(document, &sent, &mut tell_defaults);
     each_request(document, &sent, &mut name_addresses);
@@ -206,6 +207,29 @@ fn allow_null_where_it_is_answered(document: &mut Value) {
         let fields = &mut document["components"]["schemas"][name]["properties"];
         if let Some(Value::Object(schema)) = fields.get_mut(&field) {
             schemas::make_nullable(schema);
+        }
+    }
+}
+
+/// A merge patch goes on inside a field (RFC 7396): there, `null` removes any member.
+fn allow_null_inside_changes(document: &mut Value, sent: &BTreeSet<String>) {
+    let mut bodies = BTreeSet::new();
+    for (_, _, operation) in each_operation(document) {
+        bodies.extend(
+            request_schema(operation)
+                .and_then(component)
+                .map(str::to_owned),
+        );
+    }
+    for name in sent
+        .difference(&bodies)
+        .filter(|name| name.ends_with("Changes"))
+    {
+        let fields = document["components"]["schemas"][name]["properties"].as_object_mut();
+        for (_, schema) in fields.into_iter().flatten() {
+            if let Value::Object(schema) = schema {
+                schemas::make_nullable(schema);
+            }
         }
     }
 }

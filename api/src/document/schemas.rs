@@ -9,7 +9,7 @@ use super::component;
 
 type Schema = Map<String, Value>;
 
-/// Formats that OpenAPI 3.0 or JSON Schema define. A generator that meets another one falls back to
+/// Formats that OpenAPI 3.0, its registry of formats or JSON Schema define. A generator that meets another one falls back to
 /// a plain string at best.
 const FORMATS: &[&str] = &[
     "int32",
@@ -20,6 +20,7 @@ const FORMATS: &[&str] = &[
     "binary",
     "date",
     "date-time",
+    "date-time-local",
     "password",
     "duration",
     "email",

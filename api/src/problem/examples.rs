@@ -84,7 +84,7 @@ examples! {
 
     "invalid-cursor" sent
     r#"curl "$API/v1/tasks?cursor=page2" -H "Authorization: Bearer $TOKEN""#
-    r#"{"detail": "this page position belongs to another list", "instance": "/v1/tasks"}"#
+    r#"{"detail": "this page position belongs to another list", "instance": "/v1/tasks", "errors": [{"code": "other-list", "detail": "this page position belongs to another list", "parameter": "cursor"}]}"#
 
     "invalid-idempotency-key" sent
     r#"curl "$API/v1/tasks" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -H "Idempotency-Key: buy milk" -d '{"title": "Buy milk"}'"#
@@ -192,7 +192,7 @@ examples! {
 
     "idempotency-key-reused" sent
     r#"for title in milk bread; do curl -s "$API/v1/tasks" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -H "Idempotency-Key: shopping-1" -d "{\"title\": \"Buy $title\"}"; done"#
-    r#"{"detail": "this idempotency key was used for a different request", "instance": "/v1/tasks"}"#
+    r#"{"detail": "this idempotency key was used for a different request", "instance": "/v1/tasks", "errors": [{"code": "reused", "detail": "this idempotency key was used for a different request", "header": "Idempotency-Key"}]}"#
 
     "rate-limited" shown
     r#"for n in $(seq 1500); do curl -s "$API/v1/tasks/count" -H "Authorization: Bearer $TOKEN"; done"#

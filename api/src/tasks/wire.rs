@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     terms::{TaskPriority, TaskStatus},
-    when::When,
+    when::{When, WhenChanges},
 };
 use crate::{response, timestamp::Timestamp};
 
@@ -193,8 +193,10 @@ pub(crate) struct TaskChanges {
     description: Option<String>,
     status: Option<TaskStatus>,
     priority: Option<TaskPriority>,
-    due: MaybeUndefined<When>,
-    start: MaybeUndefined<When>,
+    /// `null` takes it away.
+    due: MaybeUndefined<WhenChanges>,
+    /// `null` takes it away.
+    start: MaybeUndefined<WhenChanges>,
     /// All labels from now on.
     #[oai(validator(max_items = 50, min_length = 1, max_length = 100))]
     labels: Option<Vec<String>>,
@@ -220,8 +222,8 @@ impl From<TaskChanges> for tasks::TaskChanges {
             description,
             status: status.map(tasks::Status::from),
             priority: priority.map(tasks::Priority::from),
-            due: given(due).map(|due| due.map(due::When::from)),
-            start: given(start).map(|start| start.map(due::When::from)),
+            due: given(due).map(|due| due.map(due::WhenChanges::from)),
+            start: given(start).map(|start| start.map(due::WhenChanges::from)),
             labels,
         }
     }
@@ -280,7 +282,7 @@ impl TaskCompletion {
 }
 
 /// `None` where a field was left out, `Some(None)` where it was null.
-fn given<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
+pub(super) fn given<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
     match field {
         MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => Some(None),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Priority, Status, Task};
 use crate::{
     Error, Result, Violation,
-    due::{Columns, When},
+    due::{Columns, When, WhenChanges},
     search,
 };
 
@@ -43,8 +43,8 @@ pub struct TaskChanges {
     pub description: Option<String>,
     pub status: Option<Status>,
     pub priority: Option<Priority>,
-    pub due: Option<Option<When>>,
-    pub start: Option<Option<When>>,
+    pub due: Option<Option<WhenChanges>>,
+    pub start: Option<Option<WhenChanges>>,
     pub labels: Option<Vec<String>>,
 }
 
@@ -75,29 +75,35 @@ impl NewTask {
             && distinct(labels) == first.labels
     }
 
-    /// As [`TaskChanges::columns`].
+    /// All columns, as `jsonb_populate_record` takes them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
     pub(super) fn columns(&self) -> Result<Value> {
-        TaskChanges {
+        let changes = TaskChanges {
             project_id: self.project_id,
             parent_id: Some(self.parent_id),
             title: Some(self.title.clone()),
             description: Some(self.description.clone()),
             status: Some(self.status),
             priority: Some(self.priority),
-            due: Some(self.due.clone()),
-            start: Some(self.start.clone()),
+            due: Some(self.due.clone().map(WhenChanges::from)),
+            start: Some(self.start.clone().map(WhenChanges::from)),
             labels: Some(self.labels.clone()),
-        }
-        .columns()
+        };
+        let mut columns = changes.columns()?;
+        columns.extend(changes.dates(None)?);
+        Ok(columns.into())
     }
 }
 
 impl TaskChanges {
-    /// The columns that change, as `jsonb_populate_record` takes them.
+    /// The columns that change, as `jsonb_populate_record` takes them; but for those of
+    /// [`TaskChanges::dates`].
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong.
-    pub(super) fn columns(&self) -> Result<Value> {
+    pub(super) fn columns(&self) -> Result<Map<String, Value>> {
         let violations = self.violations();
         if !violations.is_empty() {
             return Err(Error::Invalid(violations));
@@ -109,8 +115,8 @@ impl TaskChanges {
             description,
             status,
             priority,
-            due,
-            start,
+            due: _,
+            start: _,
             labels,
         } = self;
         let mut columns = Map::new();
@@ -133,20 +139,37 @@ impl TaskChanges {
             "labels",
             labels.as_ref().map(|labels| json!(distinct(labels))),
         );
-        for (prefix, when) in [("due", due), ("start", start)] {
-            let Some(when) = when else { continue };
-            let Columns {
-                date,
-                local,
-                at,
-                time_zone,
-            } = when.clone().into();
-            set(&format!("{prefix}_date"), Some(json!(date)));
-            set(&format!("{prefix}_local"), Some(json!(local)));
-            set(&format!("{prefix}_at"), Some(json!(at)));
-            set(&format!("{prefix}_time_zone"), Some(json!(time_zone)));
+        Ok(columns)
+    }
+
+    /// Whether the task as it is decides what [`TaskChanges::dates`] gives.
+    pub(super) fn merges_dates(&self) -> bool {
+        matches!(self.due, Some(Some(_))) || matches!(self.start, Some(Some(_)))
+    }
+
+    /// The columns of the due time and the start that change.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where what they become is none of the forms.
+    pub(super) fn dates(&self, before: Option<&Task>) -> Result<Map<String, Value>> {
+        let (due, start) =
+            before.map_or((None, None), |task| (task.due.clone(), task.start.clone()));
+        let mut columns = Map::new();
+        let mut violations = Vec::new();
+        for (prefix, changes, before) in [("due", &self.due, due), ("start", &self.start, start)] {
+            let Some(changes) = changes else { continue };
+            let after = changes
+                .as_ref()
+                .map(|changes| changes.apply(before, &format!("/{prefix}")));
+            match after.transpose() {
+                Ok(after) => columns.extend(date_columns(prefix, after)),
+                Err(violation) => violations.push(violation),
+            }
         }
-        Ok(columns.into())
+        if violations.is_empty() {
+            return Ok(columns);
+        }
+        Err(Error::Invalid(violations))
     }
 
     fn violations(&self) -> Vec<Violation> {
@@ -163,8 +186,8 @@ impl TaskChanges {
             check_characters("/description", description, &mut found);
         }
         for (pointer, when) in [("/due", &self.due), ("/start", &self.start)] {
-            if let Some(Some(when)) = when {
-                when.check(pointer, &mut found);
+            if let Some(Some(changes)) = when {
+                changes.check(pointer, &mut found);
             }
         }
         let labels = self.labels.as_deref().unwrap_or_default();
@@ -215,6 +238,21 @@ pub(super) fn check_completed_at(at: DateTime<Utc>) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn date_columns(prefix: &str, when: Option<When>) -> [(String, Value); 4] {
+    let Columns {
+        date,
+        local,
+        at,
+        time_zone,
+    } = when.into();
+    [
+        (format!("{prefix}_date"), json!(date)),
+        (format!("{prefix}_local"), json!(local)),
+        (format!("{prefix}_at"), json!(at)),
+        (format!("{prefix}_time_zone"), json!(time_zone)),
+    ]
 }
 
 fn check_length(pointer: &str, text: &str, most: usize, found: &mut Vec<Violation>) {

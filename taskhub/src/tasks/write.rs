@@ -104,11 +104,44 @@ impl Write {
             .await?
             .filter(|task| self.even_deleted || task.deleted_at.is_none())
             .ok_or(Refusal::NotFound)?;
-        if versions.is_empty() || versions.contains(&task.version) {
-            return Ok(task);
-        }
-        Err(version_mismatch(task))
+        check_version(task, versions)
     }
+}
+
+/// A task that is not deleted; until the transaction ends, nobody else changes it.
+///
+/// # Errors
+/// [`Refusal::NotFound`], [`Refusal::VersionMismatch`].
+pub(super) async fn lock(
+    db: &mut PgConnection,
+    actor: &Actor,
+    id: Uuid,
+    versions: &[i64],
+) -> Result<Task> {
+    sqlx::query!(
+        "
+        select from task join workspace on workspace.id = task.workspace_id
+        where task.id = $1 and workspace.owner_id = $2
+        for no key update of task
+        ",
+        id,
+        actor.user_id,
+    )
+    .execute(&mut *db)
+    .await?;
+    let task = find(db, actor, id)
+        .await?
+        .filter(|task| task.deleted_at.is_none())
+        .ok_or(Refusal::NotFound)?;
+    check_version(task, versions)
+}
+
+/// Gives back a task that is at one of `versions`, unless there are none.
+fn check_version(task: Task, versions: &[i64]) -> Result<Task> {
+    if versions.is_empty() || versions.contains(&task.version) {
+        return Ok(task);
+    }
+    Err(version_mismatch(task))
 }
 
 /// Why a change is refused that was meant for another version of `task`.

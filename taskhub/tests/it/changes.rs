@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sqlx::{FromRow, PgPool};
 use taskhub::{
     changes::Actor,
+    due,
     tasks::{self, TaskChanges},
     testing::Database,
 };
@@ -61,7 +62,10 @@ async fn each_change_tells_what_was_and_what_is() {
     let id = task(&mut db, &anna, titled("First")).await.id;
     let retitled = TaskChanges {
         title: Some("Second".to_owned()),
-        due: Some(serde_json::from_value(json!({"date": "2026-12-01"})).unwrap()),
+        due: Some(Some(due::WhenChanges {
+            date: Some(Some("2026-12-01".parse().unwrap())),
+            ..due::WhenChanges::default()
+        })),
         ..TaskChanges::default()
     };
     tasks::update(&mut db, &anna, id, &[], &retitled)

@@ -30,7 +30,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
         .map(|error| error["pointer"].as_str().unwrap())
         .collect();
     let expected = [
-        "/due",
+        "/due/date",
         "/id",
         "/labels/1",
         "/priority",

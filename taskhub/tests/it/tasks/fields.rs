@@ -6,6 +6,7 @@
 use proptest::prelude::{Strategy, any, prop};
 use serde_json::json;
 use taskhub::{
+    due::WhenChanges,
     tasks::{self, NewTask, Priority, Status, Task, TaskChanges},
     testing::Database,
 };
@@ -122,11 +123,11 @@ fn one_change(field: usize, before: &Task, to: NewTask) -> (TaskChanges, Task) {
         }
         4 => {
             after.due.clone_from(&to.due);
-            changes.due = Some(to.due);
+            changes.due = Some(to.due.map(WhenChanges::from));
         }
         5 => {
             after.start.clone_from(&to.start);
-            changes.start = Some(to.start);
+            changes.start = Some(to.start.map(WhenChanges::from));
         }
         _ => {
             after.labels.clone_from(&to.labels);
