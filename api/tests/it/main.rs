@@ -11,6 +11,7 @@ mod docs;
 mod document;
 mod due;
 mod edge;
+mod extremes;
 mod faults;
 mod guide;
 mod health;

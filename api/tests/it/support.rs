@@ -166,6 +166,11 @@ impl Service {
     /// Someone who operates the service, signed in for that alone.
     pub(crate) async fn operator(&self) -> User {
         self.register(OPERATOR).await;
+        self.operator_again().await
+    }
+
+    /// The same, once more.
+    pub(crate) async fn operator_again(&self) -> User {
         let body = json!({ "username": OPERATOR, "password": PASSWORD, "scope": "admin" });
         self.signed_in(body).await
     }
