@@ -6,8 +6,6 @@
 
 mod values;
 
-use std::time::{Duration, Instant};
-
 use jsonschema::Validator;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Map, Value, json};
@@ -20,9 +18,6 @@ use crate::{
 
 /// How often each operation is called.
 const CALLS: u64 = 40;
-
-/// What the short form may take on a machine that does nothing else.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 #[expect(
@@ -46,7 +41,6 @@ async fn no_value_of_any_operation_makes_it_fail() {
     let problems = problem_schema(&document);
     let mut caller = Caller::new(&service).await;
     let mut dice = Dice(seed);
-    let begun = Instant::now();
     for (method, path, operation) in operations(&document) {
         for _ in 0..CALLS * times.unwrap_or(1) {
             let values = Values::new(&document, caller.known.clone());
@@ -56,11 +50,6 @@ async fn no_value_of_any_operation_makes_it_fail() {
             check(answer, &problems, &said).await;
         }
     }
-    assert!(
-        times.is_some() || begun.elapsed() < PATIENCE * 3,
-        "{:?}",
-        begun.elapsed()
-    );
 }
 
 fn rand_seed() -> u64 {
