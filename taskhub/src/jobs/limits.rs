@@ -4,6 +4,10 @@
 //! their tokens, so the limit holds for all workers together, and while Redis is away. A job for which
 //! there is no token stays where it is: it loses no attempt and no place in the order. Kinds without a
 //! limit are claimed by another statement, which never waits for a bucket.
+//!
+//! Statements that read the few rows of the table say `name > ''`, so that an index suits them: reading a
+//! table from end to end counts as so expensive here (see [`crate::database::connect_options`]) that
+//! PostgreSQL would compile the statement first, for longer than it takes.
 
 use std::time::Duration;
 
@@ -66,7 +70,7 @@ pub async fn synchronise(db: &PgPool, limits: &[Limit]) -> Result<()> {
     sqlx::query!(
         "
         with gone as (
-            delete from job_limit where name <> all($1)
+            delete from job_limit where name > '' and name <> all($1)
         )
         insert into job_limit (name, kinds, jobs, period_seconds, burst, per_second, tokens, counted_at)
         select name, string_to_array(kinds, ','), jobs, period, burst, per_second, burst, now()
@@ -95,9 +99,11 @@ pub async fn synchronise(db: &PgPool, limits: &[Limit]) -> Result<()> {
 /// # Errors
 /// Where the database fails.
 pub async fn list(db: &PgPool) -> Result<Vec<Limit>> {
-    let rows = sqlx::query!("select name, jobs, period_seconds from job_limit order by name")
-        .fetch_all(db)
-        .await?;
+    let rows = sqlx::query!(
+        "select name, jobs, period_seconds from job_limit where name > '' order by name"
+    )
+    .fetch_all(db)
+    .await?;
     let limits = rows.into_iter().map(|row| Limit {
         name: row.name,
         jobs: row.jobs.unsigned_abs(),
@@ -125,7 +131,7 @@ pub(super) async fn take(
                         + per_second * greatest(extract(epoch from clock_timestamp() - counted_at), 0))
                 end as tokens
             from job_limit
-            where $3 = any(kinds)
+            where name > '' and $3 = any(kinds)
             order by name
             for update
         ), due as materialized (
@@ -193,6 +199,7 @@ impl Allowance {
                         + per_second * greatest(extract(epoch from clock_timestamp() - counted_at), 0))
                 end as "tokens!"
             from job_limit
+            where name > ''
             "#
         )
         .fetch_all(db)

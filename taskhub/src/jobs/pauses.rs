@@ -104,6 +104,7 @@ pub async fn list(db: &PgPool) -> Result<Vec<Pause>> {
         r#"
         select scope, name, paused_at, paused_by, username as "paused_by_username?", reason
         from job_pause left join user_account on user_account.id = paused_by
+        where scope > ''
         order by scope, name
         "#
     )

@@ -205,7 +205,8 @@ async fn few(db: &PgPool, queue: &str, most: usize) -> Result<Option<Vec<i64>>> 
         r#"
         select id, priority, kind, args_version, share as "share!", run_at, extract(epoch from now() - run_at)::float8 as "age!",
             kind = any(array(
-                select unnest(kinds) from job_limit union all select name from job_pause where scope = 'kind'
+                select unnest(kinds) from job_limit where name > ''
+                union all select name from job_pause where scope = 'kind'
             )) or queue = any(array(select name from job_pause where scope = 'queue')) as "is_steered!"
         from job
         where queue = $1 and state = 'ready'
@@ -237,7 +238,8 @@ pub async fn recent(db: &PgPool, queue: &str, time: Duration, limit: usize) -> R
         r#"
         select id, priority, kind, args_version, share as "share!", run_at, extract(epoch from now() - run_at)::float8 as "age!",
             kind = any(array(
-                select unnest(kinds) from job_limit union all select name from job_pause where scope = 'kind'
+                select unnest(kinds) from job_limit where name > ''
+                union all select name from job_pause where scope = 'kind'
             )) or queue = any(array(select name from job_pause where scope = 'queue')) as "is_steered!"
         from job
         where queue = $1 and state = 'ready' and run_at > now() - make_interval(secs => $2)
@@ -353,7 +355,7 @@ async fn groups(db: &PgPool, queue: &str) -> Result<Vec<Group>> {
         select priority as "priority!", kind as "kind!", args_version as "args_version!",
             kind = any(array(select name from job_pause where scope = 'kind'))
                 or $1 = any(array(select name from job_pause where scope = 'queue')) as "is_paused!",
-            kind = any(array(select unnest(kinds) from job_limit)) as "has_rate!"
+            kind = any(array(select unnest(kinds) from job_limit where name > '')) as "has_rate!"
         from waiting
         "#,
         queue,

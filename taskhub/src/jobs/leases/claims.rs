@@ -121,7 +121,8 @@ async fn take(
                 and case state when 'ready' then run_at <= now() and (crashes > 0) = $2 end
                 and args_version <= ($4::smallint[])[array_position($3::text[], kind)]
                 and kind <> all(array(
-                    select unnest(kinds) from job_limit union all select name from job_pause where scope = 'kind'
+                    select unnest(kinds) from job_limit where name > ''
+                union all select name from job_pause where scope = 'kind'
                 ))
                 and queue <> all(array(select name from job_pause where scope = 'queue'))
             order by array_position($1, id)
@@ -182,7 +183,7 @@ pub async fn left(db: &PgPool, ids: &[i64]) -> Result<Vec<Left>> {
     let rows = sqlx::query!(
         r#"
         select id, kind, args_version, crashes,
-            kind = any(array(select unnest(kinds) from job_limit)) as "has_rate!"
+            kind = any(array(select unnest(kinds) from job_limit where name > '')) as "has_rate!"
         from job
         where id = any($1) and case state when 'ready' then run_at <= now() end
             and kind <> all(array(select name from job_pause where scope = 'kind'))

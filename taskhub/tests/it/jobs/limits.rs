@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use taskhub::{
+    database,
     jobs::{
         Job, Rules, State, deferrals, enqueue,
         leases::{self, Claim, Lease, Past},
@@ -216,4 +217,43 @@ async fn what_is_put_off_loses_no_attempt_until_it_was_put_off_too_often() {
     // Who has lost the lease puts nothing off.
     leases::hand_back(db, &[lease.hold()]).await.unwrap();
     assert!(!deferrals::defer(db, &lease, "454 slow down").await.unwrap());
+}
+
+/// PostgreSQL takes reading a table from end to end for so expensive here that it would compile each such
+/// statement first, which takes ten times as long as a claim.
+#[tokio::test]
+async fn limits_and_pauses_are_read_by_their_indexes() {
+    let database = Database::create().await;
+    let options = database::connect_options(&database.url, "test").unwrap();
+    let db = &database::pool(options, 1);
+    let whole_reads = async || {
+        sqlx::query("select pg_stat_force_next_flush()")
+            .execute(db)
+            .await
+            .unwrap();
+        let reads: i64 = sqlx::query_scalar(
+            "
+            select sum(seq_scan)::bigint from pg_stat_user_tables
+            where relname in ('job_limit', 'job_pause')
+            ",
+        )
+        .fetch_one(db)
+        .await
+        .unwrap();
+        reads
+    };
+    let before = whole_reads().await;
+    limits::synchronise(db, &[mail(100, 1)]).await.unwrap();
+    for count in [3, 30] {
+        welcomes(db, count).await;
+        let claimed = work(db, "test").await;
+        assert!(!claimed.is_empty());
+        assert!(claim(db, Past::Clean).await.is_empty());
+        let ids: Vec<i64> = claimed.iter().map(|lease| lease.id).collect();
+        assert!(leases::left(db, &ids).await.unwrap().is_empty());
+        waiting::recent(db, "default", LEASE, 512).await.unwrap();
+        waiting::urgent(db, "default").await.unwrap();
+        taskhub::jobs::stats(db).await.unwrap();
+    }
+    assert_eq!(whole_reads().await - before, 0);
 }
