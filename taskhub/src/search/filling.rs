@@ -33,34 +33,48 @@ pub async fn fill(db: &PgPool, limit: i64) -> Result<u64> {
     Ok(filled)
 }
 
-/// What triggers put down for this.
+/// What triggers put down for this. A task that is gone needs no words.
 async fn fill_waiting(db: &mut PgConnection, limit: i64) -> Result<u64> {
-    sqlx::query!(
-        "
-        delete from task_unindexed as waiting
-        where not exists (select from task where task.id = waiting.task_id)
-        "
-    )
-    .execute(&mut *db)
-    .await?;
-    let texts = sqlx::query_as!(
-        Text,
-        "
-        select task.id, task.title, task.description
-        from task_unindexed as waiting join task on task.id = waiting.task_id
-        limit $1
-        for no key update of task skip locked
-        ",
+    let waiting = sqlx::query!(
+        "select workspace_id, task_id from task_unindexed order by workspace_id, task_id limit $1",
         limit,
     )
     .fetch_all(&mut *db)
     .await?;
-    let ids: Vec<Uuid> = texts.iter().map(|text| text.id).collect();
-    store(db, texts).await?;
-    sqlx::query!("delete from task_unindexed where task_id = any ($1)", &ids)
-        .execute(db)
+    if waiting.is_empty() {
+        return Ok(0);
+    }
+    let workspaces: Vec<Uuid> = waiting.iter().map(|waiting| waiting.workspace_id).collect();
+    let ids: Vec<Uuid> = waiting.iter().map(|waiting| waiting.task_id).collect();
+    let texts = lock(db, &ids).await?;
+    let locked: BTreeSet<Uuid> = texts.iter().map(|text| text.id).collect();
+    let there = sqlx::query_scalar!("select id from task where id = any ($1)", &ids)
+        .fetch_all(&mut *db)
         .await?;
-    Ok(ids.len() as u64)
+    let busy: BTreeSet<Uuid> = there
+        .into_iter()
+        .filter(|id| !locked.contains(id))
+        .collect();
+    store(db, texts).await?;
+    let done: Vec<Uuid> = ids.into_iter().filter(|id| !busy.contains(id)).collect();
+    sqlx::query!(
+        "delete from task_unindexed where workspace_id = any ($1) and task_id = any ($2)",
+        &workspaces,
+        &done,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.len() as u64)
+}
+
+/// Those of these tasks that nobody is just changing.
+async fn lock(db: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Text>> {
+    let texts = sqlx::query_as!(
+        Text,
+        "select id, title, description from task where id = any ($1) for no key update skip locked",
+        ids,
+    );
+    Ok(texts.fetch_all(db).await?)
 }
 
 /// All tasks in the order of their ids, once for each version of the rules. A task that is added meanwhile
@@ -86,13 +100,7 @@ async fn fill_next(db: &mut PgConnection, limit: i64) -> Result<u64> {
     )
     .fetch_all(&mut *db)
     .await?;
-    let texts = sqlx::query_as!(
-        Text,
-        "select id, title, description from task where id = any ($1) for no key update skip locked",
-        &ids,
-    )
-    .fetch_all(&mut *db)
-    .await?;
+    let texts = lock(db, &ids).await?;
     let had: BTreeSet<Uuid> = texts.iter().map(|text| text.id).collect();
     let left: Vec<Uuid> = ids.iter().copied().filter(|id| !had.contains(id)).collect();
     store(db, texts).await?;
