@@ -64,6 +64,8 @@ where
         });
     };
     if let Some(outcome) = recall(&mut transaction, key).await? {
+        // Ended before the answer goes out: whoever has it and repeats the request finds the key free.
+        transaction.rollback().await?;
         return match outcome {
             Outcome::Done(value) => Ok(Once {
                 value,
