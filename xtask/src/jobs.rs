@@ -215,7 +215,41 @@ impl std::str::FromStr for Id {
     }
 }
 
+/// Whether it is unclear which jobs are meant, and how to say it.
+fn mistake(verb: &Verb) -> Option<&'static str> {
+    match verb {
+        Verb::Retry {
+            ids,
+            dead,
+            cancelled,
+            filter,
+            finished_after,
+            finished_before,
+            ..
+        } => {
+            let filtered = many::is_given(&filter.parameters())
+                || finished_after.is_some()
+                || finished_before.is_some();
+            let by_ids = !ids.is_empty() && !filtered;
+            (!by_ids && !dead && !cancelled).then_some(
+                "either <IDS>, or --dead or --cancelled with a filter, says which jobs are tried again",
+            )
+        }
+        Verb::Cancel { ids, filter, .. } => (many::is_given(&filter.parameters())
+            != ids.is_empty())
+        .then_some("either <IDS> or a filter such as --kind says which jobs are cancelled"),
+        Verb::List { .. }
+        | Verb::Show { .. }
+        | Verb::Pause { .. }
+        | Verb::Resume { .. }
+        | Verb::Stats => None,
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(mistake) = mistake(&arguments.verb) {
+        return Ok(many::wrong_arguments(mistake));
+    }
     let mut api = match &arguments.url {
         Some(url) => Api::at(url)?,
         None => Api::of_dev()?,
@@ -265,11 +299,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 filters.push(("state", Some(state.to_owned())));
                 return many::run(&mut api, &output, Order::Retry, &filters, *dry_run);
             }
-            if ids.is_empty() || many::is_given(&filters) {
-                return Ok(many::wrong_arguments(
-                    "either <IDS>, or --dead or --cancelled with a filter, says which jobs are tried again",
-                ));
-            }
             Ok(each(&mut api, &output, ids, "retry"))
         }
         Verb::Cancel {
@@ -278,17 +307,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             filter,
             dry_run,
         } => {
-            let mut filters = filter.parameters();
-            if many::is_given(&filters) == ids.is_empty() {
-                filters.push(("state", state.map(|state| state.name().to_owned())));
-                return match ids.is_empty() {
-                    true => many::run(&mut api, &output, Order::Cancel, &filters, *dry_run),
-                    false => Ok(each(&mut api, &output, ids, "cancel")),
-                };
+            if !ids.is_empty() {
+                return Ok(each(&mut api, &output, ids, "cancel"));
             }
-            Ok(many::wrong_arguments(
-                "either <IDS> or a filter such as --kind says which jobs are cancelled",
-            ))
+            let mut filters = filter.parameters();
+            filters.push(("state", state.map(|state| state.name().to_owned())));
+            many::run(&mut api, &output, Order::Cancel, &filters, *dry_run)
         }
         Verb::Pause { target, reason } => {
             let mut body = target.body();

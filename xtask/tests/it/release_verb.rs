@@ -280,7 +280,7 @@ fn a_clone_without_its_history_says_what_is_missing() {
 fn a_migration_that_only_adds_passes_and_a_rollback_over_it_is_safe() {
     let repository = Repository::new();
     repository.migration(
-        "0012_sizes.sql",
+        "9012_sizes.sql",
         "alter table task add column size bigint;\ncreate table note (id bigint primary key, text text);\n",
     );
     repository.commit();
@@ -302,7 +302,7 @@ fn a_migration_that_only_adds_passes_and_a_rollback_over_it_is_safe() {
 fn a_migration_that_breaks_the_old_programs_or_locks_them_out_is_refused() {
     let repository = Repository::new();
     repository.migration(
-        "0012_wrong.sql",
+        "9012_wrong.sql",
         "do $$ begin lock table task; perform pg_sleep(1.5); end $$;\n\
          create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;\n\
          create trigger refuse before insert on task for each row execute function refuse();\n",

@@ -9,7 +9,7 @@ const WORKER_CLOSING_POOLS: u32 = 1;
 const CONSTANTS: &[(&str, &str, u32)] = &[
     (
         "taskhub/src/database.rs",
-        "const STATEMENT_TIMEOUT: &str = \"",
+        "(\"statement_timeout\", \"",
         STATEMENT_TIMEOUT,
     ),
     (
