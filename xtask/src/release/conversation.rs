@@ -152,7 +152,6 @@ impl Talk {
         let token = json!({ "refresh_token": refresh });
         let tokens = self.ask("POST", "/v1/auth/refresh", Some(token), 200);
         self.token = tokens["access_token"].as_str().map(str::to_owned);
-        let token = json!({ "refresh_token": tokens["refresh_token"] });
-        self.ask("POST", "/v1/auth/logout", Some(token), 204);
+        self.ask("POST", "/v1/auth/logout", None, 204);
     }
 }
